@@ -1,0 +1,113 @@
+#pragma once
+// What travels between orchestrator and agent. Every command carries (job, attempt, epoch) and is idempotent; every
+// acknowledgement comes from the application; a message may be lost, doubled, late or forged.
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "model/job.h"
+#include "model/node.h"
+
+namespace aether {
+
+inline constexpr int kProtocolVersion = 1;
+
+// ---- orchestrator -> agent, on aether.commands.<node> ----
+
+struct StartCommand {
+  AttemptId attempt;
+  Epoch epoch = 0;
+  std::int64_t job_number = 0;
+  std::string user;
+  JobSpec spec;
+  std::vector<GpuUuid> gpu_uuids;
+  friend bool operator==(const StartCommand&, const StartCommand&) = default;
+};
+struct StopCommand {
+  AttemptId attempt;
+  Epoch epoch = 0;
+  std::string reason;            // an ExitCause name: "user_cancel"
+  std::int64_t grace_s = 30;
+  friend bool operator==(const StopCommand&, const StopCommand&) = default;
+};
+// The result of this attempt is durable at the orchestrator: the agent may forget it.
+struct ResultAckCommand {
+  AttemptId attempt;
+  Epoch epoch = 0;
+  friend bool operator==(const ResultAckCommand&, const ResultAckCommand&) = default;
+};
+struct HeartbeatAckCommand {
+  std::uint64_t heartbeat_seq = 0;
+  bool send_inventory = false;   // the orchestrator does not know this incarnation yet
+  friend bool operator==(const HeartbeatAckCommand&, const HeartbeatAckCommand&) = default;
+};
+struct ReadLogCommand {
+  std::uint64_t request_id = 0;
+  AttemptId attempt;
+  std::string stream;            // "stdout" or "stderr"
+  std::int64_t offset = 0;       // bytes from the start of the stream; negative counts from the end
+  std::int64_t limit = 0;        // at most this many bytes
+  friend bool operator==(const ReadLogCommand&, const ReadLogCommand&) = default;
+};
+
+struct Command {
+  NodeId node;
+  std::string agent_incarnation;  // empty = any
+  std::variant<StartCommand, StopCommand, ResultAckCommand, HeartbeatAckCommand, ReadLogCommand> body;
+  friend bool operator==(const Command&, const Command&) = default;
+};
+
+// ---- agent -> orchestrator, on aether.events.<node> ----
+
+struct HelloEvent {
+  NodeInventory inventory;
+  friend bool operator==(const HelloEvent&, const HelloEvent&) = default;
+};
+// State of one attempt as the agent knows it durably. Also sent unasked when it changes.
+struct AttemptReport {
+  AttemptId attempt;
+  Epoch epoch = 0;
+  JobState state = JobState::kStarting;  // STARTING, RUNNING, STOPPING, COMPLETING or a terminal one
+  std::optional<Time> started_at;        // when execve succeeded
+  std::optional<Time> ended_at;
+  std::optional<ExitStatus> exit;        // with a terminal state
+  friend bool operator==(const AttemptReport&, const AttemptReport&) = default;
+};
+struct HeartbeatEvent {
+  std::uint64_t heartbeat_seq = 0;
+  std::vector<AttemptReport> attempts;   // all the agent has not been told to forget
+  friend bool operator==(const HeartbeatEvent&, const HeartbeatEvent&) = default;
+};
+// The answer to a StartCommand that was not taken. Taking it is an AttemptReport with STARTING.
+struct RefusedEvent {
+  AttemptId attempt;
+  Epoch epoch = 0;
+  std::string code;      // "STALE_EPOCH", "CANCELLED", "GPU_UNAVAILABLE", "WRONG_TARGET", "JOURNAL_READ_ONLY"
+  std::string message;
+  friend bool operator==(const RefusedEvent&, const RefusedEvent&) = default;
+};
+struct LogChunk {
+  std::int64_t offset = 0;       // of the first byte in `data`
+  std::string data;              // any bytes
+  std::int64_t size = 0;         // bytes captured so far
+  bool complete = false;         // the attempt has ended and `data` reaches its end
+  friend bool operator==(const LogChunk&, const LogChunk&) = default;
+};
+struct LogEvent {
+  std::uint64_t request_id = 0;
+  std::optional<LogChunk> chunk;  // absent: `error` says why
+  std::string error;
+  friend bool operator==(const LogEvent&, const LogEvent&) = default;
+};
+
+struct AgentEvent {
+  NodeId node;
+  std::string agent_incarnation;
+  std::variant<HelloEvent, HeartbeatEvent, AttemptReport, RefusedEvent, LogEvent> body;
+  friend bool operator==(const AgentEvent&, const AgentEvent&) = default;
+};
+
+}  // namespace aether

@@ -1,0 +1,115 @@
+#pragma once
+// The orchestrator's control port: what the API (and nothing else) may ask. Reads come from an immutable view that the
+// orchestrator publishes after each step; requests that change something are answered once they are durable.
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/result.h"
+#include "model/alert.h"
+#include "model/carbon.h"
+#include "model/decision.h"
+#include "model/gpu.h"
+#include "model/job.h"
+#include "model/message.h"
+#include "model/node.h"
+
+namespace aether {
+
+struct NodeView {
+  NodeInventory inventory;
+  NodeState state = NodeState::kUp;
+  std::string drain_reason;
+  Time last_seen;
+};
+struct GpuJob {
+  JobId job;
+  std::int64_t number = 0;
+  std::string name;
+};
+struct GpuView {
+  GpuInfo info;
+  NodeId node;
+  std::string gpu_id;                       // "<node>-<index>"
+  GpuState state = GpuState::kNoData;
+  std::string state_reason;
+  Time state_since;
+  std::int64_t allocated_mb = 0;
+  std::vector<GpuJob> jobs;
+  std::shared_ptr<const GpuSample> sample;  // null: no reading yet, or stale
+};
+struct FleetHistory {                       // one value a minute, oldest first, at most 60
+  std::vector<Time> times;
+  std::vector<double> busy_pct, memory_used_mb, power_draw_w, jobs_pending;
+};
+struct OrchestratorCounters {
+  std::uint64_t samples_received = 0, samples_rejected = 0, samples_stored = 0, samples_dropped = 0;
+  std::uint64_t events_rejected = 0, reports_stale = 0;
+  std::uint64_t jobs_submitted = 0, jobs_finished = 0, placements = 0;
+  std::uint64_t predictions = 0, prediction_fallbacks = 0;
+  std::uint64_t commits = 0, cycles = 0;
+  double last_step_s = 0, last_cycle_s = 0;
+};
+
+// Immutable once published. Containers are shared with the next view where nothing changed.
+struct ClusterView {
+  Time at;
+  std::uint64_t version = 0;                // grows with every published view
+  std::map<NodeId, NodeView> nodes;
+  std::map<GpuUuid, GpuView> gpus;
+  std::map<JobId, std::shared_ptr<const Job>> jobs;             // live, and the 500 newest finished
+  std::map<JobId, std::shared_ptr<const WaitRecord>> waiting;   // of PENDING and HELD jobs
+  std::map<JobId, std::shared_ptr<const PlacementRecord>> placements;
+  std::vector<Alert> alerts;                // open, and those cleared within the last hour
+  std::optional<CarbonReport> carbon;
+  FleetHistory history;
+  std::optional<ModelVersion> model;
+  OrchestratorCounters counters;
+};
+
+struct SubmitRequest {
+  JobSpec spec;
+  std::string user;
+  std::string idempotency_key;              // empty = none
+  std::string body_sha256;                  // of the canonical body
+  bool dry_run = false;                     // validate only, store nothing
+};
+struct SubmitReply {
+  std::shared_ptr<const Job> job;
+  bool replayed = false;                    // the key was known with the same body
+};
+
+enum class JobAction { kCancel, kHold, kRelease };
+
+// Thread-safe. Callbacks run on the orchestrator's thread and must only hand over.
+class Control {
+ public:
+  template <class T>
+  using Reply = std::function<void(Result<T>)>;
+
+  virtual ~Control() = default;
+
+  virtual std::shared_ptr<const ClusterView> view() const = 0;
+
+  // Answered after the commit. kConflict: a live job has this unique name, or the key came with another body
+  // (field "idempotency_key"). kResourceExhausted: the queue is full. kUnavailable: the store does not answer.
+  virtual void submit(SubmitRequest request, Reply<SubmitReply> reply) = 0;
+  virtual void act(JobId job, JobAction action, std::optional<std::int64_t> grace_s,
+                   Reply<std::shared_ptr<const Job>> reply) = 0;
+  virtual void set_quarantine(GpuUuid gpu, std::optional<std::string> reason, Reply<void> reply) = 0;
+  virtual void set_drain(NodeId node, std::optional<std::string> reason, Reply<void> reply) = 0;
+  virtual void acknowledge(AlertId alert, Reply<void> reply) = 0;
+  // Asks the agent that ran the job's last attempt; kTimeout after 2 s without an answer.
+  virtual void read_log(JobId job, std::string stream, std::int64_t offset, std::int64_t limit,
+                        Reply<LogChunk> reply) = 0;
+  // Finds a job in the view or, when it is no longer there, in the store. `key` is a ULID, a number or the name of a
+  // live unique job.
+  virtual Result<std::shared_ptr<const Job>> find_job(const std::string& key) = 0;
+};
+
+}  // namespace aether

@@ -1,0 +1,202 @@
+#include "anomaly/threshold_alerts.h"
+
+#include <algorithm>
+#include <array>
+
+#include <fmt/format.h>
+
+namespace aether {
+namespace {
+
+AlertId alert_id(const std::string& kind, const GpuUuid& gpu) { return AlertId(kind + "/" + gpu.str()); }
+
+std::string gpu_text(const GpuReading& reading) {
+  return fmt::format("GPU {} on {}", reading.info.gpu_index, reading.node.str());
+}
+
+}  // namespace
+
+bool is_application_xid(std::int64_t xid) {
+  constexpr std::array<std::int64_t, 27> kApplication = {8,  11, 13, 25, 31, 32, 39, 40, 41, 43, 45, 60, 68, 69,
+                                                         70, 71, 72, 75, 76, 77, 80, 82, 83, 84, 85, 88, 89};
+  return std::find(kApplication.begin(), kApplication.end(), xid) != kApplication.end();
+}
+
+void ThresholdAlerts::restore(std::vector<Alert> open) {
+  for (Alert& alert : open) {
+    const AlertId id = alert.id;
+    alerts_[id] = std::move(alert);
+  }
+}
+
+std::vector<Alert> ThresholdAlerts::update(const GpuReading& reading, Time now) {
+  std::vector<Alert> out;
+  judge_presence(reading, now, out);
+  if (reading.sample != nullptr) {
+    judge_temperature(reading, now, out);
+    judge_throttling(reading, now, out);
+    judge_faults(reading, now, out);
+  }
+  judge_idle(reading, now, out);
+  return out;
+}
+
+void ThresholdAlerts::forget(const GpuUuid& gpu) {
+  memory_.erase(gpu);
+  std::erase_if(alerts_, [&](const auto& entry) { return entry.second.gpu_uuid == gpu; });
+}
+
+bool ThresholdAlerts::acknowledge(const AlertId& id) {
+  const auto it = alerts_.find(id);
+  if (it == alerts_.end()) return false;
+  it->second.acknowledged = true;
+  return true;
+}
+
+bool ThresholdAlerts::is_idle(const GpuUuid& gpu) const {
+  const Alert* alert = find(alert_id("idle", gpu));
+  return alert != nullptr && !alert->cleared_at;
+}
+
+std::vector<Alert> ThresholdAlerts::current(Time now) const {
+  std::vector<Alert> out;
+  for (const auto& [id, alert] : alerts_)
+    if (!alert.cleared_at || now - *alert.cleared_at < std::chrono::hours(1)) out.push_back(alert);
+  std::stable_sort(out.begin(), out.end(), [](const Alert& a, const Alert& b) {
+    if (a.cleared_at.has_value() != b.cleared_at.has_value()) return !a.cleared_at.has_value();
+    if (a.severity != b.severity) return a.severity > b.severity;
+    return a.since > b.since;
+  });
+  return out;
+}
+
+const Alert* ThresholdAlerts::find(const AlertId& id) const {
+  const auto it = alerts_.find(id);
+  return it == alerts_.end() ? nullptr : &it->second;
+}
+
+void ThresholdAlerts::judge(const GpuReading& reading, Time now, const Finding& finding, bool bad, bool good,
+                            std::chrono::seconds open_for, std::chrono::seconds clear_for, std::vector<Alert>& out) {
+  Condition& condition = memory_[reading.info.gpu_uuid].conditions[finding.kind];
+  if (bad) {
+    condition.good_since.reset();
+    if (!condition.bad_since) condition.bad_since = now;
+    if (now - *condition.bad_since >= open_for) open(reading, now, finding, out);
+    return;
+  }
+  if (good) {
+    condition.bad_since.reset();
+    if (!condition.good_since) condition.good_since = now;
+    if (now - *condition.good_since >= clear_for) clear(finding.kind, reading, now, out);
+  }
+}
+
+void ThresholdAlerts::open(const GpuReading& reading, Time now, const Finding& finding, std::vector<Alert>& out) {
+  const AlertId id = alert_id(finding.kind, reading.info.gpu_uuid);
+  Alert& alert = alerts_[id];
+  const bool is_new = alert.id.empty() || alert.cleared_at;
+  if (is_new) {
+    alert = Alert{};
+    alert.id = id;
+    alert.kind = finding.kind;
+    alert.node = reading.node;
+    alert.gpu_uuid = reading.info.gpu_uuid;
+    alert.gpu_id = reading.gpu_id;
+    alert.since = now;
+  }
+  const bool worse = finding.severity > alert.severity && !is_new;
+  alert.severity = finding.severity;
+  alert.title = finding.title;
+  alert.detail = finding.detail;
+  alert.value = finding.value;
+  alert.threshold = finding.threshold;
+  alert.unit = finding.unit;
+  alert.job = reading.job;
+  if (is_new || worse) out.push_back(alert);
+}
+
+void ThresholdAlerts::clear(const std::string& kind, const GpuReading& reading, Time now, std::vector<Alert>& out) {
+  const auto it = alerts_.find(alert_id(kind, reading.info.gpu_uuid));
+  if (it == alerts_.end() || it->second.cleared_at) return;
+  it->second.cleared_at = now;
+  out.push_back(it->second);
+}
+
+void ThresholdAlerts::judge_temperature(const GpuReading& reading, Time now, std::vector<Alert>& out) {
+  if (!reading.sample->temperature_c) return;
+  const double measured = *reading.sample->temperature_c;
+  double limit = options_.temperature_c;
+  if (reading.info.temperature_slowdown_c) limit = std::min(limit, *reading.info.temperature_slowdown_c - 3.0);
+  const bool over_slowdown = reading.info.temperature_slowdown_c && measured >= *reading.info.temperature_slowdown_c;
+  judge(reading, now,
+        {"temperature", over_slowdown ? Severity::kCritical : Severity::kWarning, gpu_text(reading) + " is hot",
+         fmt::format("{:.0f} °C, the limit is {:.0f} °C", measured, limit), "°C", measured, limit},
+        measured >= limit, measured < limit - options_.temperature_clear_c, options_.temperature_for,
+        options_.temperature_for, out);
+}
+
+void ThresholdAlerts::judge_throttling(const GpuReading& reading, Time now, std::vector<Alert>& out) {
+  if (!reading.sample->throttling_reasons) return;
+  const std::string& reasons = *reading.sample->throttling_reasons;
+  const bool bad = is_harmful_throttling(reasons);
+  std::string detail = "Reasons: " + reasons;
+  if (reading.sample->temperature_c) detail += fmt::format(", {:.0f} °C", *reading.sample->temperature_c);
+  if (reading.sample->clock_gpu_mhz && reading.info.clock_gpu_max_mhz)
+    detail += fmt::format(", {:.0f} of {} MHz", *reading.sample->clock_gpu_mhz, *reading.info.clock_gpu_max_mhz);
+  judge(reading, now,
+        {"throttling", Severity::kWarning, gpu_text(reading) + " is throttling", detail, "MHz",
+         reading.sample->clock_gpu_mhz, std::nullopt},
+        bad, !bad, options_.throttling_for, options_.throttling_clear_for, out);
+}
+
+void ThresholdAlerts::judge_idle(const GpuReading& reading, Time now, std::vector<Alert>& out) {
+  const bool held = reading.job && reading.held_since;
+  const auto utilization = reading.sample != nullptr ? reading.sample->utilization_gpu : std::nullopt;
+  if (held && !utilization) return;
+  const bool bad = held && *utilization < options_.idle_utilization_pct;
+  judge(reading, now,
+        {"idle", Severity::kWarning, gpu_text(reading) + " is held but idle",
+         fmt::format("{:.0f} % busy for {} min or more while a job holds it", utilization.value_or(0),
+                     options_.idle_for.count() / 60),
+         "%", utilization, options_.idle_utilization_pct},
+        bad, !bad, options_.idle_for, std::chrono::seconds(0), out);
+}
+
+void ThresholdAlerts::judge_faults(const GpuReading& reading, Time now, std::vector<Alert>& out) {
+  GpuMemory& memory = memory_[reading.info.gpu_uuid];
+  const auto dbe = reading.sample->ecc_dbe_volatile_total;
+  if (dbe && *dbe > memory.ecc_dbe.value_or(0)) memory.ecc_seen = now;
+  if (dbe) memory.ecc_dbe = dbe;
+  const bool ecc_fresh = memory.ecc_seen && now - *memory.ecc_seen < options_.fault_clear_for;
+  judge(reading, now,
+        {"ecc", Severity::kCritical, gpu_text(reading) + " has uncorrectable memory errors",
+         fmt::format("{} double-bit ECC errors since the driver was loaded", dbe.value_or(0)), "errors",
+         dbe ? std::optional(static_cast<double>(*dbe)) : std::nullopt, 0.0},
+        ecc_fresh, !ecc_fresh, std::chrono::seconds(0), std::chrono::seconds(0), out);
+
+  const auto xid_time = reading.sample->xid_last_time;
+  if (reading.sample->xid_last && xid_time != memory.xid_time) memory.xid_seen = now;
+  memory.xid_time = xid_time;
+  const bool xid_fresh = memory.xid_seen && now - *memory.xid_seen < options_.fault_clear_for;
+  const std::int64_t xid = reading.sample->xid_last.value_or(0);
+  const bool application = is_application_xid(xid);
+  judge(reading, now,
+        {"xid", application ? Severity::kInfo : Severity::kCritical, fmt::format("{}: Xid {}", gpu_text(reading), xid),
+         application ? "By NVIDIA's catalogue the application's fault, not the GPU's" : "By NVIDIA's catalogue a fault of GPU, memory or driver",
+         "", static_cast<double>(xid), std::nullopt},
+        xid_fresh, !xid_fresh, std::chrono::seconds(0), std::chrono::seconds(0), out);
+}
+
+void ThresholdAlerts::judge_presence(const GpuReading& reading, Time now, std::vector<Alert>& out) {
+  judge(reading, now,
+        {"gpu_lost", Severity::kCritical, gpu_text(reading) + " is lost",
+         "Its node's driver does not list it any more", "", std::nullopt, std::nullopt},
+        !reading.present, reading.present, std::chrono::seconds(0), std::chrono::seconds(0), out);
+  const bool silent = reading.present && reading.sample == nullptr;
+  judge(reading, now,
+        {"no_data", Severity::kWarning, gpu_text(reading) + " sends no data",
+         fmt::format("No reading for {} s or more", options_.no_data_for.count()), "", std::nullopt, std::nullopt},
+        silent, !silent, options_.no_data_for, std::chrono::seconds(0), out);
+}
+
+}  // namespace aether

@@ -1,0 +1,239 @@
+// Commands to agents and what comes back. Every command is kept in the outbox until the agent's own acknowledgement;
+// every result is acknowledged only after it is durable here.
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "base/log.h"
+#include "codec/codec.h"
+#include "orchestrator/orchestrator.h"
+
+namespace aether {
+
+void Orchestrator::put_outstanding(const AttemptId& id, Epoch epoch, const std::string& kind, Command command, Time now,
+                                   Effects& effects) {
+  effects.writes.push_back(
+      PutOutbox{id, epoch, kind, "aether.commands." + command.node.str(), codec::encode_command(command)});
+  effects.commands.push_back(command);
+  outstanding_[{id, kind}] = {std::move(command), now + options_.resend_first, options_.resend_first};
+}
+
+void Orchestrator::acknowledge_outstanding(const AttemptId& id, const std::string& kind, Effects& effects) {
+  if (outstanding_.erase({id, kind}) > 0) effects.writes.push_back(AckOutbox{id, kind});
+}
+
+void Orchestrator::resend(Time now, Effects& effects) {
+  for (auto& [key, waiting] : outstanding_) {
+    if (now < waiting.next_at) continue;
+    effects.commands.push_back(waiting.command);
+    waiting.delay = std::min(waiting.delay * 2, options_.resend_last);
+    waiting.next_at = now + waiting.delay;
+  }
+}
+
+void Orchestrator::send_start(const Job& job, const Attempt& attempt, Time now, Effects& effects) {
+  Command command{attempt.placement.node, "", StartCommand{attempt.id, attempt.epoch, job.number, job.user, job.spec,
+                                                           attempt.placement.gpu_uuids}};
+  put_outstanding(attempt.id, attempt.epoch, "start", std::move(command), now, effects);
+}
+
+void Orchestrator::send_stop(const Job&, const Attempt& attempt, std::int64_t grace_s, Time now, Effects& effects) {
+  Command command{attempt.placement.node, "",
+                  StopCommand{attempt.id, attempt.epoch, attempt.stop_reason.value_or("user_cancel"), grace_s}};
+  put_outstanding(attempt.id, attempt.epoch, "stop", std::move(command), now, effects);
+}
+
+void Orchestrator::start(Job& job, PlacementRecord record, Time now, Effects& effects) {
+  Attempt attempt;
+  attempt.id = {job.id, static_cast<int>(job.attempts.size()) + 1};
+  attempt.epoch = next_epoch_++;
+  --epochs_left_;
+  attempt.placement = record.placement;
+  attempt.assigned_at = now;
+  attempt.state = JobState::kAssigned;
+  cluster_.allocate(attempt);
+  for (const GpuUuid& uuid : attempt.placement.gpu_uuids) {
+    const auto& allocations = cluster_.find_gpu(uuid)->allocations;
+    const auto own = std::find_if(allocations.begin(), allocations.end(), [&](const Allocation& a) { return a.attempt == attempt.id; });
+    effects.writes.push_back(PutAllocation{uuid, own->slot, attempt.id, own->memory_mb});
+  }
+  effects.writes.push_back(PutAttempt{attempt});
+  record.attempt = attempt.id.n;
+  effects.writes.push_back(PutPlacement{record});
+  placements_[job.id] = std::make_shared<const PlacementRecord>(std::move(record));
+  waiting_.erase(job.id);
+  job.attempts.push_back(attempt);
+  set_job_state(job, JobState::kAssigned, "scheduler", placements_[job.id]->summary, now, effects);
+  send_start(job, attempt, now, effects);
+  ++counters_.placements;
+}
+
+void Orchestrator::apply(AgentInput& input, Time now, Effects& effects) {
+  AgentEvent& event = input.event;
+  if (const auto* hello = std::get_if<HelloEvent>(&event.body)) return on_inventory(hello->inventory, now, effects);
+  if (const auto* heartbeat = std::get_if<HeartbeatEvent>(&event.body)) return on_heartbeat(event, *heartbeat, now, effects);
+  if (const auto* report = std::get_if<AttemptReport>(&event.body)) return on_report(event.node, *report, now, effects);
+  if (const auto* refused = std::get_if<RefusedEvent>(&event.body)) return on_refused(event.node, *refused, now, effects);
+  on_log(std::get<LogEvent>(event.body), effects);
+}
+
+void Orchestrator::on_inventory(const NodeInventory& inventory, Time now, Effects& effects) {
+  const NodeRecord* known = cluster_.find_node(inventory.node);
+  if (known == nullptr || known->inventory.agent_incarnation != inventory.agent_incarnation)
+    log::info("orchestrator", "node joined", {{"node", inventory.node.str()}, {"gpus", inventory.gpus.size()},
+                                              {"source", to_string(inventory.source)}});
+  cluster_.apply_inventory(inventory, now);
+  needs_plan_ = effects.view_changed = true;
+}
+
+void Orchestrator::on_heartbeat(const AgentEvent& event, const HeartbeatEvent& heartbeat, Time now, Effects& effects) {
+  const NodeRecord* node = cluster_.find_node(event.node);
+  const bool known = node != nullptr && node->inventory.agent_incarnation == event.agent_incarnation;
+  effects.commands.push_back({event.node, event.agent_incarnation, HeartbeatAckCommand{heartbeat.heartbeat_seq, !known}});
+  if (!known) return;
+  if (node->state != NodeState::kUp) needs_plan_ = true;
+  cluster_.apply_heartbeat(event.node, now);
+  std::set<AttemptId> listed;
+  for (const AttemptReport& report : heartbeat.attempts) {
+    listed.insert(report.attempt);
+    on_report(event.node, report, now, effects);
+  }
+  find_lost(event.node, listed, now, effects);
+}
+
+// Attempts that the node once acknowledged and does not list any more: their outcome will never be known.
+void Orchestrator::find_lost(const NodeId& node, const std::set<AttemptId>& listed, Time now, Effects& effects) {
+  std::vector<JobId> lost;
+  for (auto& [id, job] : live_) {
+    const Attempt* attempt = job.last_attempt();
+    if (attempt == nullptr || !holds_gpus(attempt->state) || attempt->placement.node != node) continue;
+    const bool acknowledged = attempt->state != JobState::kAssigned && !outstanding_.contains({attempt->id, "start"}) &&
+                              !outstanding_.contains({attempt->id, "stop"});
+    if (!acknowledged || listed.contains(attempt->id)) {
+      missing_since_.erase(attempt->id);
+      continue;
+    }
+    const Time since = missing_since_.try_emplace(attempt->id, now).first->second;
+    if (now - since >= options_.lost_after) lost.push_back(id);
+  }
+  for (const JobId& id : lost) {
+    Job& job = live_.at(id);
+    ExitStatus exit;
+    exit.cause = ExitCause::kLostExit;
+    exit.message = "its node no longer knows it; the exit code is unknown";
+    end_attempt(job, job.attempts.back(), exit, now, now, effects);
+  }
+}
+
+void Orchestrator::on_report(const NodeId& node, const AttemptReport& report, Time now, Effects& effects) {
+  const auto acknowledge_result = [&] {
+    if (is_terminal(report.state)) effects.commands.push_back({node, "", ResultAckCommand{report.attempt, report.epoch}});
+  };
+  Job* job = find_live(report.attempt.job);
+  Attempt* attempt = nullptr;
+  if (job != nullptr)
+    for (Attempt& candidate : job->attempts)
+      if (candidate.id == report.attempt && candidate.epoch == report.epoch) attempt = &candidate;
+  if (attempt == nullptr || is_terminal(attempt->state)) {
+    ++counters_.reports_stale;
+    return acknowledge_result();
+  }
+  acknowledge_outstanding(attempt->id, "start", effects);
+  if (is_terminal(report.state)) {
+    const ExitStatus exit = report.exit.value_or(ExitStatus{std::nullopt, std::nullopt, false, ExitCause::kLostExit, ""});
+    if (report.started_at) attempt->started_at = report.started_at;
+    end_attempt(*job, *attempt, exit, report.ended_at.value_or(now), now, effects);
+    return acknowledge_result();
+  }
+  if (report.state >= JobState::kStopping) acknowledge_outstanding(attempt->id, "stop", effects);
+  const bool newer = report.state > attempt->state || (report.started_at && !attempt->started_at);
+  if (!newer) return;
+  if (report.started_at) attempt->started_at = report.started_at;
+  if (report.state > attempt->state) {
+    attempt->state = report.state;
+    set_job_state(*job, report.state, "agent", "", now, effects);
+  }
+  effects.writes.push_back(PutAttempt{*attempt});
+  touch(*job);
+  effects.view_changed = true;
+}
+
+void Orchestrator::on_refused(const NodeId& node, const RefusedEvent& refused, Time now, Effects& effects) {
+  Job* job = find_live(refused.attempt.job);
+  if (job == nullptr || job->attempts.empty()) return;
+  Attempt& attempt = job->attempts.back();
+  if (attempt.id != refused.attempt || attempt.epoch != refused.epoch || is_terminal(attempt.state)) return;
+  if (refused.code == "GPU_UNAVAILABLE" || refused.code == "JOURNAL_READ_ONLY") {
+    log::warn("orchestrator", "start refused for now",
+              {{"node", node.str()}, {"attempt", to_string(attempt.id)}, {"code", refused.code}, {"why", refused.message}});
+    return;  // temporary: the outbox sends it again
+  }
+  ExitStatus exit;
+  exit.cause = refused.code == "CANCELLED" ? ExitCause::kUserCancel : ExitCause::kLaunch;
+  exit.message = fmt::format("{}: {}: {}", kNotStarted, refused.code, refused.message);
+  end_attempt(*job, attempt, exit, now, now, effects);
+}
+
+void Orchestrator::end_attempt(Job& job, Attempt& attempt, const ExitStatus& exit, Time ended_at, Time now,
+                               Effects& effects) {
+  acknowledge_outstanding(attempt.id, "start", effects);
+  acknowledge_outstanding(attempt.id, "stop", effects);
+  missing_since_.erase(attempt.id);
+  attempt.exit = exit;
+  attempt.ended_at = ended_at;
+  attempt.state = terminal_state(exit);
+  cluster_.release(attempt.id, now);
+  effects.writes.push_back(DeleteAllocations{attempt.id});
+  effects.writes.push_back(PutAttempt{attempt});
+  needs_plan_ = true;
+
+  const bool never_ran = exit.cause == ExitCause::kLaunch && exit.message.starts_with(kNotStarted);
+  const bool cancelled = attempt.stop_reason.has_value();
+  if (never_ran && !cancelled && static_cast<int>(job.attempts.size()) < options_.max_launch_tries)
+    return set_job_state(job, JobState::kPending, "orchestrator", exit.message, now, effects);
+  const JobState end = never_ran && cancelled ? JobState::kCancelled : attempt.state;
+  set_job_state(job, end, "agent", exit.message.empty() ? std::string(to_string(exit.cause)) : exit.message, now, effects);
+  finish(job, now);
+}
+
+void Orchestrator::apply(ReadLogInput& input, Time now, Effects& effects) {
+  const auto refuse = [&](ErrorCode code, std::string message) {
+    effects.replies.push_back([reply = std::move(input.reply), code, text = std::move(message)] { reply(fail(code, text)); });
+  };
+  const Job* job = find_live(input.job);
+  if (job == nullptr)
+    if (const auto it = shown_.find(input.job); it != shown_.end()) job = it->second.get();
+  if (job == nullptr && input.known) job = &*input.known;
+  if (job == nullptr) return refuse(ErrorCode::kNotFound, "no job " + input.job.str());
+  const Attempt* attempt = job->last_attempt();
+  if (attempt == nullptr)
+    return refuse(ErrorCode::kConflict, fmt::format("job {} has not started, so it has no output yet", job->number));
+  const std::uint64_t id = ++last_request_id_;
+  pending_logs_[id] = {std::move(input.reply), now + options_.log_timeout};
+  effects.commands.push_back({attempt->placement.node, "",
+                              ReadLogCommand{id, attempt->id, input.stream, input.offset, input.limit}});
+}
+
+void Orchestrator::on_log(const LogEvent& log, Effects& effects) {
+  const auto it = pending_logs_.find(log.request_id);
+  if (it == pending_logs_.end()) return;
+  effects.replies.push_back([reply = std::move(it->second.reply), log] {
+    if (log.chunk)
+      reply(*log.chunk);
+    else
+      reply(fail(ErrorCode::kNotFound, log.error));
+  });
+  pending_logs_.erase(it);
+}
+
+void Orchestrator::expire_logs(Time now, Effects& effects) {
+  std::erase_if(pending_logs_, [&](auto& entry) {
+    if (now < entry.second.deadline) return false;
+    effects.replies.push_back([reply = std::move(entry.second.reply)] {
+      reply(fail(ErrorCode::kTimeout, "the node that holds this output does not answer; it may be down"));
+    });
+    return true;
+  });
+}
+
+}  // namespace aether

@@ -1,0 +1,69 @@
+#pragma once
+// What goes into a step and what comes out of it. Values only; the service (service.h) moves them to and from threads.
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "model/carbon.h"
+#include "model/message.h"
+#include "orchestrator/control.h"
+#include "predictor/predictor.h"
+#include "scheduler/scheduler.h"
+#include "store/store.h"
+
+namespace aether {
+
+// ---- in ----
+
+struct SampleInput { std::shared_ptr<const GpuSample> sample; };
+struct AgentInput { AgentEvent event; };
+struct SubmitInput {
+  SubmitRequest request;
+  Control::Reply<SubmitReply> reply;
+  std::optional<Job> known;   // found in the store under the same idempotency key
+};
+struct ActInput {
+  JobId job;
+  JobAction action = JobAction::kCancel;
+  std::optional<std::int64_t> grace_s;
+  Control::Reply<std::shared_ptr<const Job>> reply;
+};
+struct QuarantineInput { GpuUuid gpu; std::optional<std::string> reason; Control::Reply<void> reply; };
+struct DrainInput { NodeId node; std::optional<std::string> reason; Control::Reply<void> reply; };
+struct AcknowledgeInput { AlertId alert; Control::Reply<void> reply; };
+struct ReadLogInput {
+  JobId job;
+  std::optional<Job> known;   // found in the store, when it is no longer in memory
+  std::string stream;
+  std::int64_t offset = 0, limit = 0;
+  Control::Reply<LogChunk> reply;
+};
+struct PredictionsInput { std::uint64_t cycle = 0; std::map<JobId, PredictionOutcome> outcomes; };
+struct CarbonInput { CarbonReport report; };
+// Counted elsewhere, shown with the rest: a message that could not be decoded.
+struct RejectedInput { bool telemetry = false; };
+
+using Input = std::variant<SampleInput, AgentInput, SubmitInput, ActInput, QuarantineInput, DrainInput,
+                           AcknowledgeInput, ReadLogInput, PredictionsInput, CarbonInput, RejectedInput>;
+
+// ---- out ----
+
+struct PredictionsAsked {
+  std::uint64_t cycle = 0;
+  std::vector<std::pair<JobId, PredictRequest>> requests;
+};
+
+struct Effects {
+  std::vector<Write> writes;                                  // one durable commit, first
+  std::vector<Command> commands;                              // only after the commit
+  std::vector<std::function<void()>> replies;                 // only after the commit
+  std::vector<std::shared_ptr<const GpuSample>> samples;      // to the history; may be dropped under pressure
+  std::optional<PredictionsAsked> predictions;                // must be answered by a PredictionsInput
+  bool view_changed = false;
+};
+
+}  // namespace aether

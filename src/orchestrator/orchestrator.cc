@@ -1,0 +1,112 @@
+#include "orchestrator/orchestrator.h"
+
+#include <algorithm>
+
+#include "codec/codec.h"
+
+namespace aether {
+namespace {
+constexpr std::chrono::seconds kReplanEvery{1};     // while somebody waits: heat and readings change
+}
+
+Orchestrator::Orchestrator(OrchestratorOptions options, StoredState state, Epoch first_epoch, std::uint64_t epochs,
+                           std::uint64_t seed, Time now)
+    : options_(std::move(options)),
+      rng_(seed),
+      next_epoch_(first_epoch),
+      epochs_left_(epochs),
+      cluster_(options_.cluster),
+      alerts_(options_.alerts),
+      last_number_(state.last_job_number),
+      last_request_id_(rng_.next() >> 16) {
+  for (const auto& [key, value] : state.settings) {
+    if (key.starts_with("quarantine/")) cluster_.set_quarantine(GpuUuid(key.substr(11)), value);
+    if (key.starts_with("drain/")) cluster_.set_drain(NodeId(key.substr(6)), value);
+  }
+  std::sort(state.recent_jobs.begin(), state.recent_jobs.end(),
+            [](const Job& a, const Job& b) { return a.number < b.number; });
+  for (Job& job : state.recent_jobs) {
+    if (!job.idempotency_key.empty()) by_key_[{job.user, job.idempotency_key}] = job.id;
+    recent_.push_back(job.id);
+    shown_[job.id] = std::make_shared<const Job>(std::move(job));
+  }
+  for (Job& job : state.live_jobs) {
+    if (!job.idempotency_key.empty()) by_key_[{job.user, job.idempotency_key}] = job.id;
+    if (!job.attempts.empty() && holds_gpus(job.attempts.back().state)) cluster_.allocate(job.attempts.back());
+    touch(job);
+    const JobId id = job.id;
+    live_.emplace(id, std::move(job));
+  }
+  for (PlacementRecord& record : state.placements) {
+    const JobId id = record.job;
+    placements_[id] = std::make_shared<const PlacementRecord>(std::move(record));
+  }
+  for (const OutboxRow& row : state.outbox)
+    if (auto command = codec::decode_command(row.payload))
+      outstanding_[{row.attempt, row.kind}] = {std::move(*command), now, options_.resend_first};
+  alerts_.restore(std::move(state.open_alerts));
+}
+
+void Orchestrator::add_epochs(Epoch first, std::uint64_t count) {
+  next_epoch_ = first;
+  epochs_left_ = count;
+}
+
+Effects Orchestrator::step(Time now, std::span<Input> inputs) {
+  Effects effects;
+  for (Input& input : inputs) std::visit([&](auto& value) { apply(value, now, effects); }, input);
+  if (now - last_second_ >= std::chrono::seconds(1)) {
+    last_second_ = now;
+    cluster_.refresh(now);
+    judge_alerts(now, effects);
+    effects.view_changed = true;  // ages and states move with time
+    if (now - last_minute_ >= std::chrono::minutes(1)) {
+      last_minute_ = now;
+      record_history(now);
+    }
+  }
+  expire_logs(now, effects);
+  resend(now, effects);
+  if (now - last_plan_ >= kReplanEvery && !live_.empty()) needs_plan_ = true;
+  plan(now, effects);
+  if (!effects.writes.empty()) ++counters_.commits;
+  return effects;
+}
+
+std::shared_ptr<const ClusterView> Orchestrator::view(Time now) {
+  for (const JobId& id : changed_jobs_)
+    if (const auto it = live_.find(id); it != live_.end()) shown_[id] = std::make_shared<const Job>(it->second);
+  changed_jobs_.clear();
+
+  auto view = std::make_shared<ClusterView>();
+  view->at = now;
+  view->version = ++view_version_;
+  for (const auto& [id, node] : cluster_.nodes())
+    view->nodes[id] = {node.inventory, node.state, node.drain.value_or(""), node.last_seen};
+  for (const auto& [uuid, gpu] : cluster_.gpus()) {
+    GpuView shown;
+    shown.info = gpu.info;
+    shown.node = gpu.node;
+    shown.gpu_id = gpu_display_id(gpu.node, gpu.info.gpu_index);
+    const auto state = cluster_.gpu_state(gpu, alerts_.is_idle(uuid), now);
+    shown.state = state.state;
+    shown.state_reason = state.reason;
+    shown.allocated_mb = gpu.reserved_mb();
+    for (const Allocation& allocation : gpu.allocations)
+      if (const auto it = live_.find(allocation.attempt.job); it != live_.end())
+        shown.jobs.push_back({it->first, it->second.number, it->second.spec.name});
+    if (cluster_.has_current_sample(gpu, now)) shown.sample = gpu.sample;
+    view->gpus[uuid] = std::move(shown);
+  }
+  view->jobs = shown_;
+  view->waiting = waiting_;
+  view->placements = placements_;
+  view->alerts = alerts_.current(now);
+  view->carbon = carbon_;
+  view->history = history_;
+  view->model = model_;
+  view->counters = counters_;
+  return view;
+}
+
+}  // namespace aether

@@ -1,0 +1,157 @@
+#pragma once
+// The orchestrator's core: step(now, inputs) -> effects. One owner thread; no I/O, no clock, no lock. What must be
+// durable is in `writes`; commands and replies leave only once those are on disk, so a crash at any point repeats or
+// forgets work that nobody was promised.
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "anomaly/threshold_alerts.h"
+#include "base/rng.h"
+#include "cluster/cluster.h"
+#include "orchestrator/control.h"
+#include "orchestrator/io.h"
+#include "scheduler/scheduler.h"
+
+namespace aether {
+
+struct OrchestratorOptions {
+  ClusterOptions cluster;
+  SchedulerOptions scheduler;
+  AlertOptions alerts;
+  std::int64_t default_time_limit_s = 86400;
+  std::size_t max_pending = 100000;
+  std::size_t max_recent = 500;            // finished jobs kept in memory
+  int max_launch_tries = 5;                // attempts that never ran, per job
+  bool use_predictor = true;
+  std::chrono::seconds resend_first{1}, resend_last{20};
+  std::chrono::seconds log_timeout{2};
+  std::chrono::seconds lost_after{20};     // an attempt its node no longer lists
+};
+
+class Orchestrator {
+ public:
+  // `first_epoch`..`first_epoch + epochs - 1` belong to this instance. `seed`: for job ids only.
+  Orchestrator(OrchestratorOptions options, StoredState state, Epoch first_epoch, std::uint64_t epochs,
+               std::uint64_t seed, Time now);
+
+  Effects step(Time now, std::span<Input> inputs);
+
+  // The state as the API shows it. Cheap for what has not changed.
+  std::shared_ptr<const ClusterView> view(Time now);
+
+  // True when fewer epochs are left than a step can use; give it more with add_epochs().
+  bool needs_epochs() const { return epochs_left_ < 4096; }
+  void add_epochs(Epoch first, std::uint64_t count);
+
+  void count_stored(std::uint64_t stored, std::uint64_t dropped) {
+    counters_.samples_stored += stored;
+    counters_.samples_dropped += dropped;
+  }
+  void count_step(double seconds) { counters_.last_step_s = seconds; }
+
+ private:
+  struct Outstanding {                      // a command until its acknowledgement
+    Command command;
+    Time next_at;
+    std::chrono::seconds delay{1};
+  };
+  struct PendingLog {
+    Control::Reply<LogChunk> reply;
+    Time deadline;
+  };
+  struct EnergyMark {
+    std::optional<std::uint64_t> energy_mj;
+    std::optional<double> power_w;
+    Time time;
+  };
+
+  // inputs (jobs.cc, dispatch.cc, telemetry.cc)
+  void apply(SampleInput& input, Time now, Effects& effects);
+  void apply(AgentInput& input, Time now, Effects& effects);
+  void apply(SubmitInput& input, Time now, Effects& effects);
+  void apply(ActInput& input, Time now, Effects& effects);
+  void apply(QuarantineInput& input, Time now, Effects& effects);
+  void apply(DrainInput& input, Time now, Effects& effects);
+  void apply(AcknowledgeInput& input, Time now, Effects& effects);
+  void apply(ReadLogInput& input, Time now, Effects& effects);
+  void apply(PredictionsInput& input, Time now, Effects& effects);
+  void apply(CarbonInput& input, Time now, Effects& effects);
+  void apply(RejectedInput& input, Time now, Effects& effects);
+
+  // jobs.cc
+  Result<Job*> accept(SubmitInput& input, Time now, Effects& effects);
+  void cancel(Job& job, std::optional<std::int64_t> grace_s, Time now, Effects& effects);
+  void set_job_state(Job& job, JobState to, const std::string& actor, const std::string& reason, Time now,
+                     Effects& effects);
+  void finish(Job& job, Time now);
+  void touch(const Job& job) { changed_jobs_.insert(job.id); }
+  Job* find_live(const JobId& id);
+
+  // dispatch.cc
+  void start(Job& job, PlacementRecord record, Time now, Effects& effects);
+  void send_start(const Job& job, const Attempt& attempt, Time now, Effects& effects);
+  void send_stop(const Job& job, const Attempt& attempt, std::int64_t grace_s, Time now, Effects& effects);
+  void put_outstanding(const AttemptId& id, Epoch epoch, const std::string& kind, Command command, Time now,
+                       Effects& effects);
+  void acknowledge_outstanding(const AttemptId& id, const std::string& kind, Effects& effects);
+  void resend(Time now, Effects& effects);
+  void on_inventory(const NodeInventory& inventory, Time now, Effects& effects);
+  void on_heartbeat(const AgentEvent& event, const HeartbeatEvent& heartbeat, Time now, Effects& effects);
+  void on_report(const NodeId& node, const AttemptReport& report, Time now, Effects& effects);
+  void on_refused(const NodeId& node, const RefusedEvent& refused, Time now, Effects& effects);
+  void on_log(const LogEvent& log, Effects& effects);
+  void end_attempt(Job& job, Attempt& attempt, const ExitStatus& exit, Time ended_at, Time now, Effects& effects);
+  void find_lost(const NodeId& node, const std::set<AttemptId>& listed, Time now, Effects& effects);
+  void expire_logs(Time now, Effects& effects);
+
+  // planning.cc
+  void plan(Time now, Effects& effects);
+  SchedulerInput scheduler_input(Time now) const;
+  PredictRequest predict_request(const Job& job, const std::vector<GpuUuid>& candidates, Time now) const;
+  void adopt(Plan plan, const std::map<JobId, PredictionOutcome>& outcomes, Time now, Effects& effects);
+
+  // telemetry.cc
+  void judge_alerts(Time now, Effects& effects);
+  void judge_gpu(const GpuRecord& gpu, Time now, Effects& effects);
+  void charge_energy(const GpuRecord& gpu, const GpuSample& sample);
+  void record_history(Time now);
+
+  const OrchestratorOptions options_;
+  Rng rng_;
+  Epoch next_epoch_ = 0;
+  std::uint64_t epochs_left_ = 0;
+  Cluster cluster_;
+  ThresholdAlerts alerts_;
+  std::map<JobId, Job> live_;                              // not terminal
+  std::map<JobId, std::shared_ptr<const Job>> shown_;      // live and recent, as published
+  std::deque<JobId> recent_;                               // finished, oldest first
+  std::set<JobId> changed_jobs_;                           // since the last view
+  std::map<std::pair<std::string, std::string>, JobId> by_key_;  // (user, idempotency key), while shown
+  std::map<JobId, std::shared_ptr<const WaitRecord>> waiting_;
+  std::map<JobId, std::shared_ptr<const PlacementRecord>> placements_;
+  std::map<std::pair<AttemptId, std::string>, Outstanding> outstanding_;
+  std::map<AttemptId, Time> missing_since_;
+  std::map<std::uint64_t, PendingLog> pending_logs_;
+  std::map<GpuUuid, EnergyMark> energy_;
+  std::optional<CarbonReport> carbon_;
+  std::optional<ModelVersion> model_;
+  FleetHistory history_;
+  OrchestratorCounters counters_;
+  std::int64_t last_number_ = 0;
+  std::uint64_t last_request_id_ = 0;
+  std::uint64_t view_version_ = 0;
+  bool needs_plan_ = true;
+  std::optional<std::pair<std::uint64_t, Time>> awaiting_;  // cycle and when its predictions were asked for
+  Time last_plan_, last_second_, last_minute_;
+};
+
+// What may leave the orchestrator about one attempt that never ran.
+inline constexpr const char* kNotStarted = "not_started";
+
+}  // namespace aether

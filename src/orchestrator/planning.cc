@@ -1,0 +1,119 @@
+// From a queue and a cluster to starts: shortlist, ask the predictor, place.
+#include <algorithm>
+
+#include "orchestrator/orchestrator.h"
+
+namespace aether {
+namespace {
+constexpr std::chrono::seconds kPredictionsLost{3};  // the service always answers; this only guards against a bug there
+}
+
+SchedulerInput Orchestrator::scheduler_input(Time now) const {
+  SchedulerInput input{cluster_, {}, {}, now, counters_.cycles};
+  for (const auto& [id, job] : live_) {
+    if (job.state == JobState::kPending || job.state == JobState::kHeld) {
+      input.queue.push_back(&job);
+    } else if (const Attempt* attempt = job.last_attempt(); attempt != nullptr && holds_gpus(attempt->state)) {
+      const Time from = attempt->started_at.value_or(now);
+      input.running.push_back({attempt->id, job.number, attempt->placement,
+                               from + std::chrono::seconds(job.spec.time_limit_s + job.spec.grace_s)});
+    }
+  }
+  return input;
+}
+
+void Orchestrator::plan(Time now, Effects& effects) {
+  if (awaiting_ && now - awaiting_->second < kPredictionsLost) return;
+  awaiting_.reset();
+  if (!needs_plan_) return;
+  needs_plan_ = false;
+  last_plan_ = now;
+  ++counters_.cycles;
+  const SchedulerInput input = scheduler_input(now);
+  if (input.queue.empty()) return;
+  const std::vector<Shortlisted> ready = shortlist(input, options_.scheduler);
+  if (ready.empty() || !options_.use_predictor) {
+    std::map<JobId, PredictionOutcome> outcomes;
+    for (const Shortlisted& entry : ready) outcomes[entry.job->id].fallback_reason = "no predictor is configured";
+    return adopt(place(input, outcomes, options_.scheduler), outcomes, now, effects);
+  }
+  PredictionsAsked asked{counters_.cycles, {}};
+  for (const Shortlisted& entry : ready)
+    asked.requests.emplace_back(entry.job->id, predict_request(*entry.job, entry.candidates, now));
+  awaiting_ = {counters_.cycles, now};
+  counters_.predictions += asked.requests.size();
+  effects.predictions = std::move(asked);
+}
+
+PredictRequest Orchestrator::predict_request(const Job& job, const std::vector<GpuUuid>& candidates, Time now) const {
+  PredictRequest request;
+  request.job_type = job.spec.type;
+  request.gpus = job.spec.gpus;
+  if (job.spec.gpu_mem_mb) request.gpu_mem_mb = static_cast<double>(*job.spec.gpu_mem_mb);
+  std::map<NodeId, double> busy;
+  for (const auto& [id, node] : cluster_.nodes()) {
+    double sum = 0;
+    int read = 0;
+    for (const GpuUuid& uuid : node.gpus) {
+      const GpuRecord* gpu = cluster_.find_gpu(uuid);
+      if (gpu == nullptr || !cluster_.has_current_sample(*gpu, now) || !gpu->sample->utilization_gpu) continue;
+      sum += *gpu->sample->utilization_gpu;
+      ++read;
+    }
+    if (read > 0) busy[id] = sum / read;
+  }
+  const auto number = [](const auto& value) { return value ? std::optional(static_cast<double>(*value)) : std::nullopt; };
+  for (const GpuUuid& uuid : candidates) {
+    const GpuRecord& gpu = *cluster_.find_gpu(uuid);
+    CandidateFeatures features;
+    features.gpu_uuid = uuid;
+    features.memory_total_mb = static_cast<double>(gpu.info.memory_total_mb);
+    features.power_limit_w = gpu.info.power_limit_w;
+    features.clock_gpu_max_mhz = number(gpu.info.clock_gpu_max_mhz);
+    if (const auto it = busy.find(gpu.node); it != busy.end()) features.node_busy_pct = it->second;
+    if (gpu.sample) {
+      const GpuSample& sample = *gpu.sample;
+      features.temperature_c = sample.temperature_c;
+      features.memory_used_mb = number(sample.memory_used_mb);
+      features.utilization_gpu = sample.utilization_gpu;
+      features.utilization_memory_controller = sample.utilization_memory_controller;
+      features.power_draw_w = sample.power_draw_w;
+      features.clock_gpu_mhz = sample.clock_gpu_mhz;
+      features.throttling_reasons = sample.throttling_reasons;
+    }
+    request.candidates.push_back(std::move(features));
+  }
+  return request;
+}
+
+void Orchestrator::apply(PredictionsInput& input, Time now, Effects& effects) {
+  if (!awaiting_ || awaiting_->first != input.cycle) return;
+  awaiting_.reset();
+  for (const auto& [job, outcome] : input.outcomes) {
+    if (outcome.scores.empty()) ++counters_.prediction_fallbacks;
+    if (outcome.model) model_ = outcome.model;
+  }
+  adopt(place(scheduler_input(now), input.outcomes, options_.scheduler), input.outcomes, now, effects);
+}
+
+void Orchestrator::adopt(Plan plan, const std::map<JobId, PredictionOutcome>& outcomes, Time now, Effects& effects) {
+  for (PlannedStart& planned : plan.starts) {
+    Job* job = find_live(planned.job);
+    if (job == nullptr || job->state != JobState::kPending) continue;
+    const bool asked = outcomes.contains(planned.job) || job->spec.gpus == 0;
+    // Room that appeared while the predictor was thinking: the next cycle asks for this job too.
+    if (!asked || !still_fits(cluster_, *job, planned.record.placement, now, options_.scheduler)) {
+      needs_plan_ = true;
+      continue;
+    }
+    start(*job, std::move(planned.record), now, effects);
+  }
+  waiting_.clear();
+  for (WaitRecord& wait : plan.waits) {
+    const JobId id = wait.job;
+    waiting_[id] = std::make_shared<const WaitRecord>(std::move(wait));
+  }
+  effects.view_changed = true;
+}
+
+}  // namespace aether

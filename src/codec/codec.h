@@ -31,7 +31,8 @@ std::string dump_pretty(const Json& json);
 std::string encode_sample(const GpuSample& sample);
 // Accepts Aether's own messages and those of the original prototype, which carry no time, node or UUID: then `node` and
 // `gpu_index` come from the subject, the UUID is "external-<node>-<index>", and `received_at` is the sample's time.
-// The prototype's throttling_reasons "None" becomes "none".
+// The prototype's throttling_reasons "None" becomes "none". A message whose own node or index differs from its subject is
+// refused, as are numbers outside what a GPU can measure. Any time is kept: judging it is ingestion's business.
 Result<GpuSample> decode_sample(std::string_view text, const NodeId& node, int gpu_index, Time received_at);
 
 std::string encode_command(const Command& command);

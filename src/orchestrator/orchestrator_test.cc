@@ -1,0 +1,390 @@
+#include "orchestrator/orchestrator.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "codec/codec.h"
+
+namespace aether {
+namespace {
+
+using std::chrono::seconds;
+
+// What a store would hold after the commits, enough to start another orchestrator from.
+struct Disk {
+  std::map<JobId, Job> jobs;
+  std::map<std::pair<GpuUuid, int>, AttemptId> allocations;
+  std::map<std::pair<AttemptId, std::string>, OutboxRow> outbox;
+  std::map<std::string, std::string> settings;
+  std::vector<JobEvent> events;
+
+  void commit(const std::vector<Write>& writes) {
+    for (const Write& write : writes) std::visit([&](const auto& value) { put(value); }, write);
+  }
+  void put(const PutJob& w) {
+    auto attempts = jobs[w.job.id].attempts;
+    jobs[w.job.id] = w.job;
+    jobs[w.job.id].attempts = std::move(attempts);
+  }
+  void put(const PutAttempt& w) {
+    auto& attempts = jobs[w.attempt.id.job].attempts;
+    const auto it = std::find_if(attempts.begin(), attempts.end(), [&](const Attempt& a) { return a.id == w.attempt.id; });
+    if (it == attempts.end())
+      attempts.push_back(w.attempt);
+    else
+      *it = w.attempt;
+  }
+  void put(const PutAllocation& w) {
+    EXPECT_TRUE(allocations.emplace(std::pair(w.gpu_uuid, w.slot), w.attempt).second) << "a GPU given twice";
+  }
+  void put(const DeleteAllocations& w) {
+    std::erase_if(allocations, [&](const auto& entry) { return entry.second == w.attempt; });
+  }
+  void put(const PutOutbox& w) { outbox[{w.attempt, w.kind}] = {w.attempt, w.epoch, w.kind, w.subject, w.payload}; }
+  void put(const AckOutbox& w) { outbox.erase({w.attempt, w.kind}); }
+  void put(const PutEvent& w) { events.push_back(w.event); }
+  void put(const PutSetting& w) {
+    settings.erase(w.key);
+    if (w.value) settings[w.key] = *w.value;
+  }
+  void put(const PutPlacement&) {}
+  void put(const PutAlert&) {}
+
+  StoredState load() const {
+    StoredState state;
+    for (const auto& [id, job] : jobs) {
+      (is_terminal(job.state) ? state.recent_jobs : state.live_jobs).push_back(job);
+      state.last_job_number = std::max(state.last_job_number, job.number);
+    }
+    for (const auto& [key, row] : outbox) state.outbox.push_back(row);
+    state.settings = settings;
+    return state;
+  }
+};
+
+class OrchestratorTest : public testing::Test {
+ protected:
+  OrchestratorTest() { restart(); }
+
+  void restart() {
+    OrchestratorOptions options;
+    options.use_predictor = use_predictor_;
+    core_ = std::make_unique<Orchestrator>(options, disk_.load(), next_epoch_, 100000, 42, now_);
+    next_epoch_ += 100000;
+  }
+
+  // One step; replies run, writes reach the disk, commands are kept for the test to look at.
+  void step(std::vector<Input> inputs, Duration advance = seconds(0)) {
+    now_ += advance;
+    Effects effects = core_->step(now_, inputs);
+    disk_.commit(effects.writes);
+    for (Command& command : effects.commands) commands_.push_back(command);
+    for (auto& reply : effects.replies) reply();
+    if (effects.predictions) {
+      PredictionsInput answer{effects.predictions->cycle, {}};
+      for (auto& [job, request] : effects.predictions->requests) {
+        PredictionOutcome& outcome = answer.outcomes[job];
+        outcome.model = ModelVersion{"test", "1"};
+        for (const auto& candidate : request.candidates) outcome.scores[candidate.gpu_uuid] = 0.5;
+      }
+      step({answer});
+    }
+  }
+
+  void join(int gpus) {
+    NodeInventory inventory;
+    inventory.node = NodeId("n1");
+    inventory.agent_incarnation = "i1";
+    inventory.exec_mode = "simulated";
+    std::vector<Input> inputs;
+    for (int i = 0; i < gpus; ++i) {
+      GpuInfo info;
+      info.gpu_uuid = GpuUuid("GPU-" + std::to_string(i));
+      info.gpu_index = i;
+      info.gpu_name = "test";
+      info.memory_total_mb = 1000;
+      inventory.gpus.push_back(info);
+    }
+    inputs.push_back(AgentInput{{NodeId("n1"), "i1", HelloEvent{inventory}}});
+    for (int i = 0; i < gpus; ++i) inputs.push_back(sample(i));
+    step(std::move(inputs));
+  }
+  Input sample(int gpu, double power_draw_w = 100) {
+    auto reading = std::make_shared<GpuSample>();
+    reading->gpu_uuid = GpuUuid("GPU-" + std::to_string(gpu));
+    reading->node = NodeId("n1");
+    reading->gpu_index = gpu;
+    reading->sample_time = now_;
+    reading->temperature_c = 40;
+    reading->utilization_gpu = 0;
+    reading->power_draw_w = power_draw_w;
+    return SampleInput{reading};
+  }
+  Result<SubmitReply> submit(JobSpec spec, const std::string& key = "", const std::string& body = "b") {
+    Result<SubmitReply> result = fail(ErrorCode::kInternal, "no reply");
+    SubmitRequest request{std::move(spec), "admin", key, body, false};
+    step({SubmitInput{request, [&](Result<SubmitReply> r) { result = std::move(r); }, std::nullopt}});
+    return result;
+  }
+  Result<std::shared_ptr<const Job>> act(const JobId& job, JobAction action) {
+    Result<std::shared_ptr<const Job>> result = fail(ErrorCode::kInternal, "no reply");
+    step({ActInput{job, action, std::nullopt, [&](auto r) { result = std::move(r); }}});
+    return result;
+  }
+  void report(const AttemptId& attempt, Epoch epoch, JobState state, std::optional<ExitStatus> exit = std::nullopt) {
+    AttemptReport body{attempt, epoch, state, now_, is_terminal(state) ? std::optional(now_) : std::nullopt, exit};
+    step({AgentInput{{NodeId("n1"), "i1", body}}});
+  }
+  static JobSpec spec_of(int gpus = 1) {
+    JobSpec spec;
+    spec.argv = {"/bin/true"};
+    spec.gpus = gpus;
+    return spec;
+  }
+  static ExitStatus exit_with(int code) {
+    ExitStatus exit;
+    exit.exit_code = code;
+    return exit;
+  }
+  template <class T>
+  std::vector<T> sent() {
+    std::vector<T> out;
+    for (const Command& command : commands_)
+      if (const T* body = std::get_if<T>(&command.body)) out.push_back(*body);
+    return out;
+  }
+  const Job& job(const JobId& id) { return disk_.jobs.at(id); }
+
+  bool use_predictor_ = true;
+  Time now_ = Time(seconds(1'700'000'000));
+  Disk disk_;
+  Epoch next_epoch_ = 1;
+  std::unique_ptr<Orchestrator> core_;
+  std::vector<Command> commands_;
+};
+
+TEST_F(OrchestratorTest, AJobGoesFromSubmissionToItsExitCode) {
+  join(2);
+  const auto reply = submit(spec_of());
+  ASSERT_TRUE(reply);
+  const JobId id = reply->job->id;
+  ASSERT_EQ(sent<StartCommand>().size(), 1u);
+  const StartCommand start = sent<StartCommand>()[0];
+  EXPECT_EQ(start.attempt, (AttemptId{id, 1}));
+  EXPECT_EQ(job(id).state, JobState::kAssigned);
+  EXPECT_EQ(disk_.allocations.size(), 1u);
+  report(start.attempt, start.epoch, JobState::kStarting);
+  report(start.attempt, start.epoch, JobState::kRunning);
+  EXPECT_EQ(job(id).state, JobState::kRunning);
+  EXPECT_TRUE(disk_.outbox.empty());
+  report(start.attempt, start.epoch, JobState::kFailed, exit_with(7));
+  EXPECT_EQ(job(id).state, JobState::kFailed);
+  EXPECT_EQ(job(id).attempts[0].exit->exit_code, 7);
+  EXPECT_TRUE(disk_.allocations.empty());
+  EXPECT_EQ(sent<ResultAckCommand>().size(), 1u);
+  const auto view = core_->view(now_);
+  EXPECT_EQ(view->jobs.at(id)->state, JobState::kFailed);
+  EXPECT_EQ(view->placements.at(id)->policy, "model");
+}
+
+TEST_F(OrchestratorTest, AResultReportedAgainIsAcknowledgedAgainAndChangesNothing) {
+  join(1);
+  const JobId id = submit(spec_of())->job->id;
+  const StartCommand start = sent<StartCommand>()[0];
+  report(start.attempt, start.epoch, JobState::kCompleted, exit_with(0));
+  const auto events = disk_.events.size();
+  report(start.attempt, start.epoch, JobState::kFailed, exit_with(1));
+  EXPECT_EQ(job(id).state, JobState::kCompleted);
+  EXPECT_EQ(disk_.events.size(), events);
+  EXPECT_EQ(sent<ResultAckCommand>().size(), 2u);
+}
+
+TEST_F(OrchestratorTest, AnUnacknowledgedStartIsSentAgainAlsoAfterARestart) {
+  join(1);
+  const JobId id = submit(spec_of())->job->id;
+  step({}, seconds(2));
+  EXPECT_EQ(sent<StartCommand>().size(), 2u);
+  commands_.clear();
+  restart();
+  step({}, seconds(1));
+  ASSERT_EQ(sent<StartCommand>().size(), 1u);
+  const StartCommand again = sent<StartCommand>()[0];
+  EXPECT_EQ(again.attempt, (AttemptId{id, 1}));
+  report(again.attempt, again.epoch, JobState::kRunning);
+  commands_.clear();
+  step({}, seconds(60));
+  EXPECT_TRUE(sent<StartCommand>().empty());
+}
+
+TEST_F(OrchestratorTest, ARestartKeepsAllocationsSoNoGpuIsGivenTwice) {
+  join(1);
+  submit(spec_of());
+  const StartCommand start = sent<StartCommand>()[0];
+  report(start.attempt, start.epoch, JobState::kRunning);
+  const JobId second = submit(spec_of())->job->id;
+  restart();
+  join(1);
+  step({sample(0)}, seconds(5));
+  EXPECT_EQ(job(second).state, JobState::kPending);
+  report(start.attempt, start.epoch, JobState::kCompleted, exit_with(0));
+  step({sample(0)}, seconds(1));
+  EXPECT_EQ(job(second).state, JobState::kAssigned);
+  EXPECT_GT(sent<StartCommand>().back().epoch, start.epoch);
+}
+
+TEST_F(OrchestratorTest, CancellingAWaitingJobEndsItAtOnce) {
+  const JobId id = submit(spec_of())->job->id;
+  const auto cancelled = act(id, JobAction::kCancel);
+  ASSERT_TRUE(cancelled);
+  EXPECT_EQ((*cancelled)->state, JobState::kCancelled);
+  EXPECT_EQ((*act(id, JobAction::kCancel))->state, JobState::kCancelled);
+  EXPECT_EQ(act(JobId("none"), JobAction::kCancel).error().code, ErrorCode::kNotFound);
+}
+
+TEST_F(OrchestratorTest, CancellingARunningJobStopsItAndWaitsForItsEnd) {
+  join(1);
+  const JobId id = submit(spec_of())->job->id;
+  const StartCommand start = sent<StartCommand>()[0];
+  report(start.attempt, start.epoch, JobState::kRunning);
+  EXPECT_EQ((*act(id, JobAction::kCancel))->state, JobState::kStopping);
+  ASSERT_EQ(sent<StopCommand>().size(), 1u);
+  EXPECT_EQ(disk_.allocations.size(), 1u);
+  ExitStatus exit;
+  exit.signal = 15;
+  exit.cause = ExitCause::kUserCancel;
+  report(start.attempt, start.epoch, JobState::kCancelled, exit);
+  EXPECT_EQ(job(id).state, JobState::kCancelled);
+  EXPECT_TRUE(disk_.allocations.empty());
+  EXPECT_TRUE(disk_.outbox.empty());
+}
+
+TEST_F(OrchestratorTest, ACancelThatOvertakesTheStartEndsAsCancelled) {
+  join(1);
+  const JobId id = submit(spec_of())->job->id;
+  const StartCommand start = sent<StartCommand>()[0];
+  act(id, JobAction::kCancel);
+  step({AgentInput{{NodeId("n1"), "i1", RefusedEvent{start.attempt, start.epoch, "CANCELLED", "stopped before it started"}}}});
+  EXPECT_EQ(job(id).state, JobState::kCancelled);
+  EXPECT_TRUE(disk_.outbox.empty());
+}
+
+TEST_F(OrchestratorTest, AnAttemptThatNeverRanIsTriedAgainButNotForEver) {
+  join(1);
+  const JobId id = submit(spec_of())->job->id;
+  for (int i = 1; i <= 5; ++i) {
+    const StartCommand start = sent<StartCommand>().back();
+    EXPECT_EQ(start.attempt.n, i);
+    ExitStatus exit;
+    exit.cause = ExitCause::kLaunch;
+    exit.message = "not_started: the agent was restarted before the gate opened";
+    report(start.attempt, start.epoch, JobState::kLaunchFailed, exit);
+    step({sample(0)}, seconds(2));
+  }
+  EXPECT_EQ(job(id).state, JobState::kLaunchFailed);
+  EXPECT_EQ(job(id).attempts.size(), 5u);
+}
+
+TEST_F(OrchestratorTest, AnExecErrorIsFinal) {
+  join(1);
+  const JobId id = submit(spec_of())->job->id;
+  const StartCommand start = sent<StartCommand>()[0];
+  ExitStatus exit;
+  exit.cause = ExitCause::kLaunch;
+  exit.message = "exec of /bin/nonsense: No such file or directory";
+  report(start.attempt, start.epoch, JobState::kLaunchFailed, exit);
+  EXPECT_EQ(job(id).state, JobState::kLaunchFailed);
+}
+
+TEST_F(OrchestratorTest, TheSameKeyReturnsTheSameJobAndAnotherBodyIsAConflict) {
+  const auto first = submit(spec_of(), "k1", "body");
+  const auto again = submit(spec_of(), "k1", "body");
+  ASSERT_TRUE(again);
+  EXPECT_TRUE(again->replayed);
+  EXPECT_EQ(again->job->id, first->job->id);
+  EXPECT_EQ(submit(spec_of(), "k1", "other").error().field, "idempotency_key");
+  restart();
+  EXPECT_TRUE(submit(spec_of(), "k1", "body")->replayed);
+  EXPECT_EQ(disk_.jobs.size(), 1u);
+}
+
+TEST_F(OrchestratorTest, AUniqueNameIsTakenWhileItsJobLives) {
+  JobSpec spec = spec_of();
+  spec.name = "nightly";
+  spec.unique = true;
+  const JobId id = submit(spec)->job->id;
+  EXPECT_EQ(submit(spec).error().code, ErrorCode::kConflict);
+  act(id, JobAction::kCancel);
+  EXPECT_TRUE(submit(spec));
+}
+
+TEST_F(OrchestratorTest, AnAttemptItsNodeNoLongerKnowsIsLostNotInvented) {
+  join(1);
+  const JobId id = submit(spec_of())->job->id;
+  const StartCommand start = sent<StartCommand>()[0];
+  report(start.attempt, start.epoch, JobState::kRunning);
+  for (int i = 0; i < 30; ++i) step({AgentInput{{NodeId("n1"), "i1", HeartbeatEvent{1, {}}}}}, seconds(1));
+  EXPECT_EQ(job(id).state, JobState::kLost);
+  EXPECT_FALSE(job(id).attempts[0].exit->exit_code);
+}
+
+TEST_F(OrchestratorTest, ASilentNodeKeepsItsJobs) {
+  join(1);
+  const JobId id = submit(spec_of())->job->id;
+  const StartCommand start = sent<StartCommand>()[0];
+  report(start.attempt, start.epoch, JobState::kRunning);
+  for (int i = 0; i < 600; ++i) step({}, seconds(1));
+  EXPECT_EQ(job(id).state, JobState::kRunning);
+  EXPECT_EQ(core_->view(now_)->nodes.at(NodeId("n1")).state, NodeState::kDown);
+}
+
+TEST_F(OrchestratorTest, WithoutAPredictorPlacementGoesOnAndSaysSo) {
+  use_predictor_ = false;
+  restart();
+  join(1);
+  const JobId id = submit(spec_of())->job->id;
+  EXPECT_EQ(core_->view(now_)->placements.at(id)->policy, "heuristic");
+}
+
+TEST_F(OrchestratorTest, EnergyOfTheGpuIsBookedOnItsJob) {
+  join(1);
+  step({CarbonInput{{"typical", "test", "test", true, 360, now_, now_, {}}}});
+  const JobId id = submit(spec_of())->job->id;
+  const StartCommand start = sent<StartCommand>()[0];
+  report(start.attempt, start.epoch, JobState::kRunning);
+  for (int i = 0; i < 10; ++i) {
+    now_ += seconds(1);
+    step({sample(0, 200)});
+  }
+  report(start.attempt, start.epoch, JobState::kCompleted, exit_with(0));
+  EXPECT_NEAR(*job(id).attempts[0].energy_j, 1950, 100);  // ten seconds at 200 W, the first from 100 W
+  EXPECT_NEAR(*job(id).attempts[0].carbon_g, *job(id).attempts[0].energy_j / 3.6e6 * 360, 1e-6);
+}
+
+TEST_F(OrchestratorTest, QuarantineAndDrainOutliveARestart) {
+  join(1);
+  step({QuarantineInput{GpuUuid("GPU-0"), "smells", [](Result<void> r) { EXPECT_TRUE(r); }}});
+  restart();
+  join(1);
+  const JobId id = submit(spec_of())->job->id;
+  EXPECT_EQ(job(id).state, JobState::kPending);
+  EXPECT_NE(core_->view(now_)->waiting.at(id)->summary, "");
+  step({QuarantineInput{GpuUuid("GPU-0"), std::nullopt, [](Result<void> r) { EXPECT_TRUE(r); }}});
+  EXPECT_EQ(job(id).state, JobState::kAssigned);
+}
+
+TEST_F(OrchestratorTest, LogRequestsAreAnsweredOrTimeOut) {
+  join(1);
+  const JobId id = submit(spec_of())->job->id;
+  Result<LogChunk> result = fail(ErrorCode::kInternal, "no reply");
+  step({ReadLogInput{id, std::nullopt, "stdout", 0, 100, [&](Result<LogChunk> r) { result = std::move(r); }}});
+  ASSERT_EQ(sent<ReadLogCommand>().size(), 1u);
+  step({AgentInput{{NodeId("n1"), "i1", LogEvent{sent<ReadLogCommand>()[0].request_id, LogChunk{0, "hi", 2, false}, ""}}}});
+  EXPECT_EQ(result->data, "hi");
+  step({ReadLogInput{id, std::nullopt, "stdout", 0, 100, [&](Result<LogChunk> r) { result = std::move(r); }}});
+  step({}, seconds(3));
+  EXPECT_EQ(result.error().code, ErrorCode::kTimeout);
+}
+
+}  // namespace
+}  // namespace aether

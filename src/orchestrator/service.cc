@@ -1,0 +1,333 @@
+#include "orchestrator/service.h"
+
+#include <cstdlib>
+
+#include <fmt/format.h>
+
+#include "base/log.h"
+#include "base/secret.h"
+#include "bus/subjects.h"
+#include "codec/codec.h"
+
+namespace aether {
+namespace {
+
+constexpr std::uint64_t kEpochBlock = 1u << 20;
+constexpr std::chrono::milliseconds kIdleStep{100};        // resends, timeouts and ages move at least this often
+constexpr std::chrono::milliseconds kViewInterval{100};    // views without an answer waiting
+constexpr std::chrono::milliseconds kHistoryInterval{250};
+constexpr std::size_t kHistoryRows = 10000;
+constexpr std::chrono::milliseconds kStoreRetry{500};
+
+}  // namespace
+
+OrchestratorService::OrchestratorService(ServiceOptions options, Bus& bus, Store& store, Predictor* predictor,
+                                         CarbonSource* carbon, const Clock& clock)
+    : options_(std::move(options)), bus_(bus), store_(store), predictor_(predictor), carbon_(carbon), clock_(clock) {}
+
+Result<std::unique_ptr<OrchestratorService>> OrchestratorService::open(ServiceOptions options, Bus& bus, Store& store,
+                                                                       Predictor* predictor, CarbonSource* carbon,
+                                                                       const Clock& clock) {
+  auto state = store.load();
+  if (!state) return fail_with_context("loading the jobs", state.error());
+  auto epoch = store.reserve_epochs(kEpochBlock);
+  if (!epoch) return fail_with_context("reserving epochs", epoch.error());
+  options.core.use_predictor = predictor != nullptr;
+  std::unique_ptr<OrchestratorService> service(
+      new OrchestratorService(std::move(options), bus, store, predictor, carbon, clock));
+  log::info("orchestrator", "recovered", {{"live_jobs", state->live_jobs.size()}, {"outbox", state->outbox.size()}});
+  service->core_ = std::make_unique<Orchestrator>(service->options_.core, std::move(*state), *epoch, kEpochBlock,
+                                                  random_u64(), clock.now());
+  service->view_ = service->core_->view(clock.now());
+  return service;
+}
+
+OrchestratorService::~OrchestratorService() { stop(); }
+
+Result<void> OrchestratorService::start() {
+  auto telemetry = bus_.subscribe(subjects::kAllTelemetry, [this](const BusMessage& message) { on_telemetry(message); });
+  if (!telemetry) return fail(telemetry.error());
+  telemetry_subscription_ = std::move(*telemetry);
+  auto events = bus_.subscribe(subjects::kAllEvents, [this](const BusMessage& message) { on_event(message); });
+  if (!events) return fail(events.error());
+  event_subscription_ = std::move(*events);
+  threads_.emplace_back([this] { run_steps(); });
+  threads_.emplace_back([this] { run_history(); });
+  threads_.emplace_back([this] { run_maintenance(); });
+  if (predictor_ != nullptr) threads_.emplace_back([this] { run_predictions(); });
+  if (carbon_ != nullptr) threads_.emplace_back([this] { run_carbon(); });
+  return {};
+}
+
+void OrchestratorService::stop() {
+  if (stopping_.exchange(true)) return;
+  telemetry_subscription_.reset();
+  event_subscription_.reset();
+  {
+    std::lock_guard lock(stop_mutex_);
+    stop_condition_.notify_all();
+  }
+  requests_.close();
+  events_.close();
+  samples_.close();
+  asked_.close();
+  history_.close();
+  wake();
+  for (std::thread& thread : threads_) thread.join();
+}
+
+std::shared_ptr<const ClusterView> OrchestratorService::view() const {
+  std::lock_guard lock(view_mutex_);
+  return view_;
+}
+
+// ---- requests, from the API's threads ----
+
+template <class T>
+void OrchestratorService::enqueue(Input input, const Reply<T>& reply) {
+  if (!requests_.push(std::move(input)))
+    return reply(fail(ErrorCode::kUnavailable, "the orchestrator is busy or stopping; try again"));
+  wake();
+}
+
+void OrchestratorService::submit(SubmitRequest request, Reply<SubmitReply> reply) {
+  std::optional<Job> known;
+  if (!request.idempotency_key.empty() && !request.dry_run) {
+    auto found = store_.find_job_by_idempotency_key(request.user, request.idempotency_key);
+    if (!found) return reply(fail_with_context("looking up the idempotency key", found.error()));
+    known = std::move(*found);
+  }
+  enqueue(SubmitInput{std::move(request), reply, std::move(known)}, reply);
+}
+
+void OrchestratorService::act(JobId job, JobAction action, std::optional<std::int64_t> grace_s,
+                              Reply<std::shared_ptr<const Job>> reply) {
+  enqueue(ActInput{std::move(job), action, grace_s, reply}, reply);
+}
+void OrchestratorService::set_quarantine(GpuUuid gpu, std::optional<std::string> reason, Reply<void> reply) {
+  enqueue(QuarantineInput{std::move(gpu), std::move(reason), reply}, reply);
+}
+void OrchestratorService::set_drain(NodeId node, std::optional<std::string> reason, Reply<void> reply) {
+  enqueue(DrainInput{std::move(node), std::move(reason), reply}, reply);
+}
+void OrchestratorService::acknowledge(AlertId alert, Reply<void> reply) {
+  enqueue(AcknowledgeInput{std::move(alert), reply}, reply);
+}
+
+void OrchestratorService::read_log(JobId job, std::string stream, std::int64_t offset, std::int64_t limit,
+                                   Reply<LogChunk> reply) {
+  std::optional<Job> known;
+  if (!view()->jobs.contains(job))
+    if (auto found = store_.find_job(job)) known = std::move(*found);
+  enqueue(ReadLogInput{std::move(job), std::move(known), std::move(stream), offset, limit, reply}, reply);
+}
+
+Result<std::shared_ptr<const Job>> OrchestratorService::find_job(const std::string& key) {
+  const auto now_shown = view();
+  if (const auto it = now_shown->jobs.find(JobId(key)); it != now_shown->jobs.end()) return it->second;
+  const bool is_number = !key.empty() && key.size() <= 18 && key.find_first_not_of("0123456789") == std::string::npos;
+  const std::int64_t number = is_number ? std::stoll(key) : 0;
+  for (const auto& [id, job] : now_shown->jobs) {
+    if (is_number && job->number == number) return job;
+    if (job->spec.unique && job->spec.name == key && !is_terminal(job->state)) return job;
+  }
+  // A unique job that has ended is still found by its name while it is in memory; the newest wins.
+  for (auto it = now_shown->jobs.rbegin(); it != now_shown->jobs.rend(); ++it)
+    if (it->second->spec.unique && it->second->spec.name == key) return it->second;
+  auto stored = is_number ? store_.find_job_by_number(number) : store_.find_job(JobId(key));
+  if (!stored) return fail(stored.error().code, fmt::format("no job {}", log::sanitise(key)));
+  return std::make_shared<const Job>(std::move(*stored));
+}
+
+// ---- messages, from the bus's threads ----
+
+void OrchestratorService::on_telemetry(const BusMessage& message) {
+  const auto source = subjects::parse_telemetry(message.subject);
+  auto sample = source ? codec::decode_sample(message.payload, source->node, source->gpu_index, clock_.now())
+                       : Result<GpuSample>(fail(ErrorCode::kInvalidArgument, "not a telemetry subject"));
+  if (sample) {
+    samples_.push(SampleInput{std::make_shared<const GpuSample>(std::move(*sample))});
+  } else {
+    samples_.push(RejectedInput{true});
+    log::warn("orchestrator", "telemetry message refused",
+              {{"subject", message.subject}, {"field", sample.error().field}, {"why", sample.error().message}});
+  }
+  wake();
+}
+
+void OrchestratorService::on_event(const BusMessage& message) {
+  auto event = codec::decode_event(message.payload);
+  const auto node = subjects::parse_events(message.subject);
+  if (event && node && event->node == *node) {
+    events_.push(AgentInput{std::move(*event)});
+  } else {
+    events_.push(RejectedInput{false});
+    log::warn("orchestrator", "agent event refused",
+              {{"subject", message.subject}, {"why", event ? "it names another node" : event.error().message}});
+  }
+  wake();
+}
+
+void OrchestratorService::wake() {
+  std::lock_guard lock(wake_mutex_);
+  work_waiting_ = true;
+  wake_condition_.notify_one();
+}
+
+// ---- the step thread ----
+
+std::vector<Input> OrchestratorService::collect() {
+  {
+    std::unique_lock lock(wake_mutex_);
+    wake_condition_.wait_for(lock, kIdleStep, [&] { return work_waiting_ || stopping_; });
+    work_waiting_ = false;
+  }
+  std::vector<Input> inputs = requests_.drain(Duration(0), 1000);
+  for (auto* queue : {&events_, &samples_})
+    for (Input& input : queue->drain(Duration(0), 5000)) inputs.push_back(std::move(input));
+  if (requests_.size() + events_.size() + samples_.size() > 0) wake();
+  return inputs;
+}
+
+void OrchestratorService::run_steps() {
+  Mono next_view = clock_.mono();
+  while (!stopping_) {
+    std::vector<Input> inputs = collect();
+    const Mono begin = clock_.mono();
+    core_->count_stored(stored_.exchange(0), store_dropped_.exchange(0));
+    if (core_->needs_epochs()) top_up_epochs();
+    Effects effects = core_->step(clock_.now(), inputs);
+    if (!commit(effects.writes)) return;
+    core_->count_step(std::chrono::duration<double>(clock_.mono() - begin).count());
+    if (!effects.replies.empty() || (effects.view_changed && clock_.mono() >= next_view)) {
+      auto fresh = core_->view(clock_.now());
+      {
+        std::lock_guard lock(view_mutex_);
+        view_ = std::move(fresh);
+      }
+      next_view = clock_.mono() + kViewInterval;
+    }
+    carry_out(std::move(effects));
+  }
+}
+
+void OrchestratorService::top_up_epochs() {
+  if (auto epoch = store_.reserve_epochs(kEpochBlock))
+    core_->add_epochs(*epoch, kEpochBlock);
+  else
+    log::error("orchestrator", "no new epochs", {{"why", epoch.error().message}});
+}
+
+// True when the writes are durable. Waits out a database that is away; anything else ends the process.
+bool OrchestratorService::commit(const std::vector<Write>& writes) {
+  if (writes.empty()) return true;
+  bool said = false;
+  while (true) {
+    const auto done = store_.commit(writes);
+    if (done) return true;
+    const bool away = done.error().code == ErrorCode::kUnavailable || done.error().code == ErrorCode::kTimeout;
+    if (!away) {
+      log::error("orchestrator", "commit failed; stopping so that nothing is promised that is not stored",
+                 {{"why", done.error().message}});
+      if (options_.on_fatal)
+        options_.on_fatal(done.error());
+      else
+        std::_Exit(74);
+      return false;
+    }
+    if (!said) log::warn("orchestrator", "the database is away; waiting", {{"why", done.error().message}});
+    said = true;
+    if (stopping_) return false;
+    sleep_until_stop(kStoreRetry);
+  }
+}
+
+void OrchestratorService::carry_out(Effects effects) {
+  for (const Command& command : effects.commands) {
+    const auto sent = bus_.publish(subjects::commands(command.node), codec::encode_command(command));
+    if (!sent) log::debug("orchestrator", "command not sent", {{"node", command.node.str()}, {"why", sent.error().message}});
+  }
+  for (const auto& reply : effects.replies) reply();
+  for (const auto& sample : effects.samples) history_.push(*sample);
+  if (effects.predictions) asked_.push(std::move(*effects.predictions));
+}
+
+// ---- the other threads ----
+
+void OrchestratorService::run_predictions() {
+  while (!stopping_) {
+    for (PredictionsAsked& asked : asked_.drain(std::chrono::milliseconds(200))) {
+      PredictionsInput answer{asked.cycle, {}};
+      const Mono deadline = clock_.mono() + options_.predict_deadline * 4;  // of the whole cycle
+      for (auto& [job, request] : asked.requests) {
+        PredictionOutcome& outcome = answer.outcomes[job];
+        const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - clock_.mono());
+        const auto prediction = left.count() > 0
+                                    ? predictor_->predict(request, std::min(left, options_.predict_deadline))
+                                    : fail(ErrorCode::kTimeout, "the cycle's time for predictions is used up");
+        if (!prediction) {
+          outcome.fallback_reason = prediction.error().message;
+          continue;
+        }
+        outcome.model = prediction->model;
+        for (const CandidateScore& score : prediction->scores) {
+          outcome.scores[score.gpu_uuid] = score.score;
+          outcome.contributions[score.gpu_uuid] = score.contributions;
+        }
+      }
+      requests_.push(Input(std::move(answer)));
+      wake();
+    }
+  }
+}
+
+void OrchestratorService::run_history() {
+  std::uint64_t dropped_before = 0;
+  bool said = false;
+  while (!stopping_ || history_.size() > 0) {
+    std::vector<GpuSample> batch = history_.drain(kHistoryInterval, kHistoryRows);
+    if (!batch.empty()) {
+      const auto done = store_.append_samples(batch);
+      if (done)
+        stored_ += batch.size(), said = false;
+      else
+        store_dropped_ += batch.size();
+      if (!done && !said) log::warn("orchestrator", "history not written", {{"why", done.error().message}});
+      said = said || !done;
+      if (!done && stopping_) return;
+    }
+    const std::uint64_t dropped = history_.dropped();
+    store_dropped_ += dropped - dropped_before;
+    dropped_before = dropped;
+    if (!stopping_) sleep_until_stop(kHistoryInterval);
+  }
+}
+
+void OrchestratorService::run_maintenance() {
+  while (!stopping_) {
+    sleep_until_stop(std::chrono::seconds(60));
+    if (stopping_) return;
+    if (auto removed = store_.maintain(clock_.now()); !removed)
+      log::warn("orchestrator", "rollups or retention failed", {{"why", removed.error().message}});
+  }
+}
+
+void OrchestratorService::run_carbon() {
+  while (!stopping_) {
+    auto report = carbon_->fetch(clock_.now());
+    if (report) {
+      requests_.push(Input(CarbonInput{std::move(*report)}));
+      wake();
+    } else {
+      log::warn("orchestrator", "no carbon intensity", {{"why", report.error().message}});
+    }
+    sleep_until_stop(report ? options_.carbon_interval : std::chrono::seconds(60));
+  }
+}
+
+void OrchestratorService::sleep_until_stop(std::chrono::milliseconds duration) {
+  std::unique_lock lock(stop_mutex_);
+  stop_condition_.wait_for(lock, duration, [&] { return stopping_.load(); });
+}
+
+}  // namespace aether

@@ -58,6 +58,9 @@ class ProcessRunner {
   // What is known of every attempt not yet forgotten.
   virtual std::vector<AttemptReport> attempts() const = 0;
 
+  // The launch specs of the attempts that run now, also re-adopted ones: what a simulated GPU has to feel.
+  virtual std::vector<LaunchSpec> running() const = 0;
+
   // "pgrp-only", "cgroup2-delegated", "simulated".
   virtual std::string exec_mode() const = 0;
   // The account jobs run as.

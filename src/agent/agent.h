@@ -1,0 +1,107 @@
+#pragma once
+// One node's side of Aether: readings out, commands in, results until acknowledged. One thread owns the agent's state;
+// the sampler has its own and publishes by itself. Queues: commands 1,000 (drop oldest: they are sent again), reports
+// 10,000 (drop oldest: heartbeats repeat them), spool of readings while the bus is away (drop oldest, counted).
+#include <atomic>
+#include <deque>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <variant>
+#include <vector>
+
+#include "base/bounded_queue.h"
+#include "base/clock.h"
+#include "base/result.h"
+#include "bus/bus.h"
+#include "executor/process_runner.h"
+#include "model/message.h"
+#include "telemetry/gpu_driver.h"
+#include "telemetry/sampler.h"
+
+namespace aether {
+
+struct AgentOptions {
+  NodeId node;
+  std::string host_name;
+  std::string version;
+  std::string boot_id;
+  SamplerOptions sampler;
+  std::chrono::milliseconds heartbeat_interval{2000};
+  std::size_t spool_samples = 20000;
+};
+
+struct AgentCounters {
+  SamplerCounters sampler;
+  std::uint64_t published = 0, spooled = 0, spool_dropped = 0;
+  std::uint64_t commands = 0, commands_rejected = 0, starts_refused = 0;
+};
+
+class Agent {
+ public:
+  // `loads` may be null: real GPUs feel their jobs by themselves.
+  Agent(AgentOptions options, GpuDriver& driver, LoadSink* loads, ProcessRunner& runner, Bus& bus, const Clock& clock);
+  ~Agent();
+
+  // Re-adopts what runs on this node, then joins the bus.
+  Result<void> start();
+  // Leaves the bus. Running jobs go on.
+  void stop();
+
+  AgentCounters counters() const;
+  const std::string& incarnation() const { return incarnation_; }
+  // Newest reading of each GPU, for the agent's own /metrics.
+  std::vector<GpuSample> latest() const;
+
+ private:
+  struct Inventory {
+    std::vector<GpuInfo> gpus;
+    std::string driver_version;
+  };
+  using Input = std::variant<Command, AttemptReport, Inventory>;
+
+  void on_sample(GpuSample sample);
+  void flush_spool();
+  void run();
+  void handle(const Command& command);
+  void handle(const AttemptReport& report);
+  void handle(const Inventory& inventory);
+  void handle_body(const StartCommand& command);
+  void handle_body(const StopCommand& command);
+  void handle_body(const ResultAckCommand& command);
+  void handle_body(const HeartbeatAckCommand& command);
+  void handle_body(const ReadLogCommand& command);
+  void send(decltype(AgentEvent::body) body);
+  void send_hello();
+  void send_heartbeat();
+  void update_loads();
+  void refuse(const AttemptId& attempt, Epoch epoch, std::string code, std::string message);
+
+  const AgentOptions options_;
+  GpuDriver& driver_;
+  LoadSink* const loads_;
+  ProcessRunner& runner_;
+  Bus& bus_;
+  const Clock& clock_;
+  const std::string incarnation_;
+
+  BoundedQueue<Input> inputs_{10000, WhenFull::kDropOldest};
+  std::unique_ptr<Bus::Subscription> subscription_;
+  std::unique_ptr<Sampler> sampler_;
+  std::vector<GpuInfo> gpus_;           // run()'s
+  std::string driver_version_;
+  bool know_gpus_ = false;
+  std::uint64_t heartbeat_seq_ = 0;
+
+  mutable std::mutex mutex_;            // spool_, latest_, counters_
+  std::deque<GpuSample> spool_;
+  std::map<GpuUuid, GpuSample> latest_;
+  AgentCounters counters_;
+
+  std::atomic<bool> stopping_{false};
+  std::thread thread_;
+};
+
+}  // namespace aether

@@ -1,11 +1,13 @@
 #pragma once
 // Reads every GPU once per interval and hands the samples on, at least as regularly as the driver answers.
 // Owns one thread, which alone calls the driver.
-#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <cstdint>
 #include <functional>
 #include <map>
-#include <memory>
 #include <mutex>
+#include <set>
 #include <thread>
 #include <vector>
 
@@ -23,6 +25,7 @@ struct SamplerOptions {
 struct SamplerCounters {
   std::uint64_t samples = 0;
   std::uint64_t failed_reads = 0;
+  std::uint64_t failed_enumerations = 0;
   std::uint64_t late_ticks = 0;   // a round took longer than the interval
   double last_round_s = 0;
 };
@@ -32,7 +35,8 @@ class Sampler {
   using OnSample = std::function<void(GpuSample)>;
   using OnInventory = std::function<void(std::vector<GpuInfo>)>;
 
-  // Callbacks come from the sampler's thread; they must only hand over.
+  // Callbacks come from the sampler's thread; they must only hand over. The inventory is handed on when it changed: at
+  // the first round, when a GPU came or was lost, and when the driver came back different.
   Sampler(NodeId node, GpuDriver& driver, const Clock& clock, SamplerOptions options, OnSample on_sample,
           OnInventory on_inventory);
   ~Sampler();
@@ -41,14 +45,26 @@ class Sampler {
   void stop();
 
   // One round on the caller's thread; what start() repeats. For tests and single steps, not beside start().
+  // A GPU that answers kNotFound leaves the inventory at once and is tried again every enumerate_interval. When no GPU
+  // answers, the driver is enumerated anew, first at the next round, then ever more rarely up to enumerate_interval.
   void tick();
 
   SamplerCounters counters() const;
 
  private:
-  void enumerate();
+  struct Round {
+    int answered = 0;
+    bool found_lost = false;
+  };
   void run();
-  void read_all();
+  // Returns false when the driver lists nothing.
+  bool enumerate(bool try_lost_gpus);
+  void plan_retry(bool driver_answers, bool was_due);
+  void publish_inventory(std::vector<GpuInfo> gpus);
+  Round read_all();
+  bool read_one(const GpuInfo& gpu);
+  template <class Update>
+  void count(Update update);
 
   const NodeId node_;
   GpuDriver& driver_;
@@ -56,12 +72,19 @@ class Sampler {
   const SamplerOptions options_;
   const OnSample on_sample_;
   const OnInventory on_inventory_;
+
+  // Of the sampling thread alone.
   std::vector<GpuInfo> gpus_;
+  std::set<GpuUuid> lost_;
   std::map<GpuUuid, std::uint64_t> sequence_;
+  bool inventory_published_ = false;
   Mono next_enumerate_{};
-  mutable std::mutex mutex_;  // counters_
+  Duration retry_delay_{0};
+
+  mutable std::mutex mutex_;  // counters_, stopping_
+  std::condition_variable wake_;
   SamplerCounters counters_;
-  std::atomic<bool> stopping_{false};
+  bool stopping_ = false;
   std::thread thread_;
 };
 

@@ -21,9 +21,9 @@ struct TrainingRows {
 };
 
 struct TrainingParameters {
-  int rounds = 120;
-  int depth = 5;
-  double learning_rate = 0.15;
+  int rounds = 60;
+  int depth = 4;
+  double learning_rate = 0.2;
   std::uint64_t seed = 1;
 };
 

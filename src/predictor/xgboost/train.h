@@ -19,7 +19,7 @@ struct TrainProgress {
 struct TrainOptions {
   std::uint64_t seed = 1;                // 1..99,999: evaluation uses other seeds
   std::size_t rows = 60'000;
-  int rounds = 120;
+  int rounds = 60;
   std::size_t evaluation_clusters = 200;
   std::string directory;                 // of model_files.h
   Time trained_at;                       // written into the manifest
@@ -31,7 +31,7 @@ struct TrainReport {
   std::string folder;      // of the model's files
   std::uint64_t seed = 0;
   std::size_t rows = 0;
-  int rounds = 0;
+  int rounds = 60;
   std::size_t model_bytes = 0;
   EvaluationReport evaluation;
 };

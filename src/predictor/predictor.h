@@ -33,13 +33,16 @@ struct PredictRequest {
   JobType job_type = JobType::kTraining;
   int gpus = 1;
   std::optional<double> gpu_mem_mb;
-  std::vector<CandidateFeatures> candidates;  // 1..4096, unique ids
+  std::vector<CandidateFeatures> candidates;  // 1..kMaxCandidates, unique ids
+  bool explain = true;                        // false: no contributions, which is several times faster
 };
+inline constexpr std::size_t kMaxCandidates = 4096;
 
 struct CandidateScore {
   GpuUuid gpu_uuid;
   double score = 0;                           // 0..1, probability of a good run
-  std::vector<Contribution> contributions;    // per feature, plus "bias"; sums to the margin
+  // Per feature, plus "bias"; sums to the margin. Of the best kMaxRecordedCandidates only: what a placement records.
+  std::vector<Contribution> contributions;
 };
 
 struct Prediction {
@@ -82,6 +85,9 @@ class Predictor {
 };
 
 // The checks of predict() that do not depend on a model. Shared by all adapters and the service.
+// kInvalidArgument; the field is a JSON pointer: "/candidates/3/temperature_c".
 Result<void> validate(const PredictRequest& request);
+// The same for anomaly(): 1..kMaxCandidates samples, unique ids, finite numbers.
+Result<void> validate(const std::vector<AnomalySample>& samples);
 
 }  // namespace aether

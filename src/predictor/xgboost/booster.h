@@ -1,0 +1,53 @@
+#pragma once
+// One XGBoost model in memory: the C API's handle with an owner, errors as values, one thread per call.
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "predictor/features.h"
+
+namespace aether::xgboost {
+
+struct TrainingRows {
+  std::vector<FeatureRow> rows;
+  std::vector<float> labels;  // 1 = ran well
+};
+
+struct TrainingParameters {
+  int rounds = 60;
+  int depth = 4;
+  double learning_rate = 0.2;
+  std::uint64_t seed = 1;
+};
+
+// Const calls are thread-safe: scores share the booster, contributions take a mutex (XGBoost promises the former only).
+class Booster {
+ public:
+  // kCorrupt when the bytes are not a model of kFeatureCount features. Give only bytes whose hash was checked: XGBoost's
+  // readers are not written for hostile input.
+  static Result<Booster> from_bytes(std::string_view bytes);
+  // One thread and a fixed seed: the same rows give the same model. `after_round` may be empty.
+  static Result<Booster> train(const TrainingRows& data, const TrainingParameters& parameters,
+                               const std::function<void(int round)>& after_round);
+
+  // Probability of the positive class per row.
+  Result<std::vector<float>> scores(std::span<const FeatureRow> rows) const;
+  // Per row kFeatureCount contributions (TreeSHAP) and the bias; their sum is the margin.
+  Result<std::vector<std::array<float, kFeatureCount + 1>>> contributions(std::span<const FeatureRow> rows) const;
+  // Universal Binary JSON.
+  Result<std::string> to_bytes() const;
+
+ private:
+  struct State;
+  explicit Booster(std::shared_ptr<State> state) : state_(std::move(state)) {}
+  std::shared_ptr<State> state_;
+};
+
+}  // namespace aether::xgboost

@@ -3,6 +3,7 @@
 // Security by default: the Host allow-list runs before routing; every route declares its access level; there are no
 // cookies and no CORS headers; a non-loopback bind without TLS and tokens is refused.
 // Limits: body 1 MiB, header 16 KiB, target 8 KiB, 1,024 connections, 64 per address off loopback; header 10 s, body 30 s.
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -83,6 +84,25 @@ struct Token {
   std::string identity;  // "admin"
 };
 
+// Bounds of one server. The defaults are the documented limits; tests shorten them.
+struct ServerLimits {
+  std::size_t body_bytes = 1u << 20;
+  std::size_t header_bytes = 16u << 10;
+  std::size_t target_bytes = 8u << 10;
+  std::size_t connections = 1024;
+  std::size_t connections_per_address = 64;               // off loopback
+  std::chrono::milliseconds header_timeout{10000};        // from the first byte (of a new connection: from accept)
+  std::chrono::milliseconds body_timeout{30000};
+  std::chrono::milliseconds idle_timeout{60000};          // of a kept-alive connection between requests
+  std::chrono::milliseconds write_timeout{30000};         // without any byte taken by the client
+  std::size_t socket_messages = 256;
+  std::size_t socket_bytes = 1u << 20;
+  std::size_t socket_inbound_bytes = 64u << 10;
+  std::chrono::milliseconds socket_silence_timeout{10000};   // a ping goes out after half of it
+  std::chrono::milliseconds socket_progress_timeout{10000};  // a queue that does not move closes with 1013
+  std::chrono::milliseconds drain_timeout{5000};          // how long stop() waits for running requests
+};
+
 struct ServerOptions {
   std::string listen = "127.0.0.1:0";          // address:port; port 0 picks a free one
   std::vector<std::string> allowed_hosts;      // beside the bound loopback names with their port
@@ -91,7 +111,14 @@ struct ServerOptions {
   std::string token_hint = "give the token in an 'Authorization: Bearer' header";  // shown with 401
   int threads = 1;                             // network threads
   int workers = 4;
-  std::string name = "api";                    // for logs and metrics
+  std::string name = "api";                    // for logs and messages: the setting is "<name>.listen"
+  ServerLimits limits;
+};
+
+struct RouteInfo {
+  std::string method;   // "GET", or "SOCKET" for a WebSocket
+  std::string pattern;
+  Access access = Access::kRead;
 };
 
 struct ServerCounters {
@@ -100,8 +127,9 @@ struct ServerCounters {
 
 class Server {
  public:
-  // kPermissionDenied for a non-loopback address without TLS and tokens (exit 78; the message names the settings),
-  // kUnavailable when the port is taken.
+  // kPermissionDenied for a non-loopback address without TLS and tokens (exit 78; the message names the settings; this
+  // release has no TLS, so such an address is always refused), kUnavailable when the port is taken,
+  // kInvalidArgument when `listen` or a token's hash is malformed.
   static Result<std::unique_ptr<Server>> open(ServerOptions options);
   virtual ~Server() = default;  // stops
 
@@ -114,11 +142,12 @@ class Server {
   virtual void fallback(Handler handler) = 0;
 
   virtual void start() = 0;
-  // Stops accepting, says bye (1001) to sockets, finishes running requests, returns. Idempotent.
+  // Stops accepting, says bye (1001) to sockets, finishes running requests, returns. Idempotent; not from a handler.
   virtual void stop() = 0;
 
   virtual std::string address() const = 0;  // "127.0.0.1:41873"
   virtual ServerCounters counters() const = 0;
+  virtual std::vector<RouteInfo> routes() const = 0;
 };
 
 std::string sha256_hex(std::string_view text);

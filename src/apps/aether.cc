@@ -1,0 +1,106 @@
+// The program: service commands, self-checks, and the client's verbs.
+#include <cstdio>
+#include <map>
+#include <string>
+
+#include <CLI/App.hpp>
+#include <CLI/Config.hpp>
+#include <CLI/Formatter.hpp>
+
+#include "apps/admin.h"
+#include "apps/serve.h"
+#include "client/commands.h"
+#include "config/settings.h"
+
+namespace {
+
+using aether::apps::Role;
+using aether::apps::ServeOptions;
+
+// Every setting is also a flag of the service commands.
+struct SettingFlags {
+  std::string config;
+  std::map<std::string, std::string> values;
+
+  void add_to(CLI::App& command) {
+    command.add_option("--config", config, "read only this file");
+    for (const auto& setting : aether::known_settings())
+      command.add_option_function<std::string>(
+          setting.flag, [this, key = setting.key](const std::string& text) { values[key] = text; }, setting.help);
+  }
+  aether::Result<aether::LoadedSettings> load() const {
+    return aether::load_settings(config, values, aether::process_environment());
+  }
+};
+
+int with_settings(const SettingFlags& flags, const std::function<int(const aether::LoadedSettings&)>& action) {
+  const auto loaded = flags.load();
+  if (loaded) return action(*loaded);
+  std::fprintf(stderr, "aether: %s\n", loaded.error().message.c_str());
+  return 78;
+}
+
+void add_service(CLI::App& app, const char* name, const char* help, Role role, SettingFlags& flags, ServeOptions& options,
+                 int& exit_code) {
+  CLI::App* command = app.add_subcommand(name, help);
+  command->group("Services");
+  flags.add_to(*command);
+  if (role == Role::kUp) command->add_flag("--stop-jobs", options.stop_jobs, "end running jobs before leaving");
+  command->callback([&flags, &options, &exit_code, role] {
+    options.role = role;
+    exit_code = with_settings(flags, [&](const aether::LoadedSettings& loaded) { return serve(loaded, options); });
+  });
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app{"Aether watches every GPU of a fleet, puts each job on the right one, and says why."};
+  app.name("aether");
+  int exit_code = 0;
+  SettingFlags flags;
+  ServeOptions serve_options;
+  add_service(app, "up", "everything in one process", Role::kUp, flags, serve_options, exit_code);
+  add_service(app, "agent", "one node: readings and jobs", Role::kAgent, flags, serve_options, exit_code);
+  add_service(app, "orchestrator", "queue, scheduler, API and dashboard", Role::kOrchestrator, flags, serve_options, exit_code);
+  add_service(app, "ai-core", "the prediction service", Role::kAiCore, flags, serve_options, exit_code);
+
+  CLI::App* train = app.add_subcommand("train", "train the model and show how it compares");
+  train->group("Services");
+  flags.add_to(*train);
+  aether::apps::TrainArguments train_arguments;
+  train->add_flag("--synthetic", train_arguments.synthetic, "on synthetic clusters with a fixed seed (the only data so far)");
+  train->add_option("--seed", train_arguments.seed, "seed of the training data")->check(CLI::Range(1, 99999));
+  train->add_option("--rows", train_arguments.rows, "training rows")->check(CLI::Range(1000, 1000000));
+  train->add_flag("--json", train_arguments.as_json, "the report as JSON");
+  train->callback([&] {
+    exit_code = with_settings(flags, [&](const auto& loaded) { return aether::apps::train(loaded, train_arguments); });
+  });
+
+  CLI::App* doctor = app.add_subcommand("doctor", "check this machine and the running services");
+  doctor->group("Services");
+  flags.add_to(*doctor);
+  bool doctor_json = false;
+  doctor->add_flag("--json", doctor_json, "as JSON");
+  doctor->callback([&] {
+    exit_code = with_settings(flags, [&](const auto& loaded) { return aether::apps::doctor(loaded, doctor_json); });
+  });
+
+  CLI::App* config = app.add_subcommand("config", "the settings in force");
+  config->group("Services");
+  config->require_subcommand(1);
+  bool config_json = false;
+  for (const auto& [name, help] : {std::pair("show", "every setting, its value and where it came from"), std::pair("check", "read the settings and say whether they are right")}) {
+    CLI::App* verb = config->add_subcommand(name, help);
+    flags.add_to(*verb);
+    verb->add_flag("--origin", "shown always; kept for scripts");
+    verb->add_flag("--json", config_json, "as JSON");
+    verb->callback([&, show = std::string(name) == "show"] {
+      exit_code = with_settings(flags, [&](const auto& loaded) { return aether::apps::config(loaded, show, config_json); });
+    });
+  }
+
+  aether::client::add_commands(app, exit_code);
+  app.require_subcommand(1);
+  return aether::client::run_command_line(app, argc, argv, exit_code);
+}

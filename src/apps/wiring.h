@@ -1,0 +1,53 @@
+#pragma once
+// Settings in, adapters out: the only place that names adapters.
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "base/clock.h"
+#include "base/result.h"
+#include "bus/bus.h"
+#include "carbon/carbon_source.h"
+#include "config/settings.h"
+#include "executor/process_runner.h"
+#include "predictor/predictor.h"
+#include "store/store.h"
+#include "telemetry/gpu_driver.h"
+
+namespace aether::apps {
+
+struct Gpus {
+  std::unique_ptr<GpuDriver> driver;
+  LoadSink* loads = nullptr;  // the driver's own, when simulated
+  std::string note;           // for people: what was found, or why GPUs are simulated
+};
+// "auto": NVML where it answers, else four simulated GPUs.
+Result<Gpus> open_gpus(const Settings& settings, const Clock& clock);
+
+Result<std::unique_ptr<ProcessRunner>> open_runner(const Settings& settings, const Clock& clock);
+
+Result<std::unique_ptr<Bus>> open_embedded_bus();
+// Waits for nobody: a server that is not up yet is joined later.
+Result<std::unique_ptr<Bus>> open_cluster_bus(const Settings& settings, const std::string& role);
+
+Result<std::unique_ptr<Store>> open_store(const Settings& settings);
+
+// The AI core's model in this process; trained on synthetic data at the first start.
+Result<std::unique_ptr<Predictor>> open_model(const Settings& settings, const Clock& clock);
+// The service at ai_core.url.
+std::unique_ptr<Predictor> connect_model(const Settings& settings, const std::string& token, const Clock& clock);
+
+// Null when carbon.source is "off".
+Result<std::unique_ptr<CarbonSource>> open_carbon(const Settings& settings);
+
+struct TrainRequest {
+  std::uint64_t seed = 1;
+  std::size_t rows = 0;  // 0 = the default
+  bool as_json = false;
+  std::function<void(std::string_view stage, double done)> on_progress;
+};
+// The report, as a table or JSON.
+Result<std::string> train_model(const Settings& settings, const TrainRequest& request, const Clock& clock);
+
+}  // namespace aether::apps

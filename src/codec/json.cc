@@ -1,7 +1,8 @@
-#include <array>
+#include <algorithm>
 
 #include <fmt/format.h>
 
+#include "base/log.h"
 #include "codec/codec.h"
 #include "codec/fields.h"
 
@@ -32,10 +33,14 @@ std::size_t depth_of(std::string_view text) {
   return deepest;
 }
 
-// "[json.exception.parse_error.101] parse error at line 1, column 5: ..." without the library's mark.
-std::string without_mark(std::string_view what) {
-  const std::size_t end = what.find("] ");
-  return std::string(what.starts_with('[') && end != std::string_view::npos ? what.substr(end + 2) : what);
+// "line 3, column 7: syntax error ..." from the library's byte count and the sentence behind its own mark and position.
+std::string described(std::string_view text, const Json::parse_error& error) {
+  const std::string_view before = text.substr(0, std::min(text.size(), error.byte == 0 ? 0 : error.byte - 1));
+  const auto line = 1 + std::count(before.begin(), before.end(), '\n');
+  const std::size_t column = before.size() - (before.rfind('\n') + 1) + 1;  // npos + 1 is 0
+  std::string_view what = error.what();
+  if (const std::size_t sentence = what.find(": "); sentence != std::string_view::npos) what.remove_prefix(sentence + 2);
+  return fmt::format("not JSON at line {}, column {}: {}", line, column, log::sanitise(what));
 }
 
 int value_of(char c) {
@@ -57,8 +62,10 @@ Result<Json> parse(std::string_view text) {
     return fail(ErrorCode::kInvalidArgument, fmt::format("JSON nested deeper than {} levels", kMaxDepth));
   try {
     return Json::parse(text);
+  } catch (const Json::parse_error& error) {
+    return fail(ErrorCode::kInvalidArgument, described(text, error));
   } catch (const Json::exception& error) {
-    return fail(ErrorCode::kInvalidArgument, "not JSON: " + without_mark(error.what()));
+    return fail(ErrorCode::kInvalidArgument, fmt::format("not JSON that fits: {}", log::sanitise(error.what())));
   }
 }
 

@@ -45,7 +45,8 @@ class ProcessRunner {
   virtual Result<void> launch(const LaunchSpec& spec) = 0;
 
   // SIGTERM to the whole attempt, SIGKILL after the grace. `reason` is an ExitCause name and becomes the cause if it is
-  // the first order before the exit. An unknown attempt leaves a tombstone: its later launch is refused.
+  // the first order before the exit; a repetition can only shorten the grace. An unknown attempt leaves a tombstone: its
+  // later launch is refused, and a terminal report ("stopped before it was started") comes until forget().
   virtual Result<void> stop(const AttemptId& attempt, Epoch epoch, const std::string& reason, std::int64_t grace_s) = 0;
 
   // Bytes of the captured output. A negative offset counts from the end. kNotFound: no such attempt on this node.

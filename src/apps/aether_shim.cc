@@ -1,0 +1,142 @@
+// aether-shim <attempt directory>: keeps one attempt of a job. Started by the agent with the start gate on descriptor 3
+// and the ready pipe on descriptor 4; outlives the agent. Static, no name service, no JSON.
+#include <fcntl.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+#include <cstdio>
+#include <cstring>
+#include <string>
+
+#include "executor/posix/shim/shim.h"
+
+namespace {
+
+using namespace aether::executor;
+
+void complain(const char* about) { std::fprintf(stderr, "%s: %s\n", about, std::strerror(errno)); }
+
+bool write_file(const char* path, const char* text) {
+  const int fd = open(path, O_WRONLY | O_CLOEXEC);
+  if (fd < 0) return false;
+  const bool written = write(fd, text, std::strlen(text)) > 0;
+  close(fd);
+  return written;
+}
+
+// The agent waits for the first process only; the keeper belongs to nobody and has no terminal.
+void leave_the_agent() {
+  if (const pid_t first = fork(); first != 0) _exit(first < 0 ? 1 : 0);
+  setsid();
+  if (const pid_t second = fork(); second != 0) _exit(second < 0 ? 1 : 0);
+}
+
+bool arrange_descriptors() {
+  const int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+  const int log = open("shim.log", O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
+  if (null < 0 || log < 0) return false;
+  dup2(null, 0);
+  dup2(null, 1);
+  dup2(log, 2);
+  if (syscall(SYS_close_range, 5U, ~0U, 0) != 0)
+    for (int fd = 5; fd < 65536; ++fd) close(fd);
+  fcntl(kGateDescriptor, F_SETFD, FD_CLOEXEC);
+  fcntl(kReadyDescriptor, F_SETFD, FD_CLOEXEC);
+  return true;
+}
+
+std::string read_whole(const char* path) {
+  std::string content;
+  const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+  if (fd < 0) return content;
+  char buffer[16384];
+  ssize_t got = 0;
+  while ((got = read(fd, buffer, sizeof buffer)) > 0) content.append(buffer, static_cast<std::size_t>(got));
+  close(fd);
+  return content;
+}
+
+int listen_here() {
+  const int listener = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  std::strcpy(address.sun_path, "shim.sock");  // relative: the attempt's path may be longer than an address
+  unlink("shim.sock");
+  if (listener < 0 || bind(listener, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 ||
+      listen(listener, 4) != 0)
+    return -1;
+  return listener;
+}
+
+bool wait_at_gate() {
+  char go = 0;
+  ssize_t got = 0;
+  do got = read(kGateDescriptor, &go, 1);
+  while (got < 0 && errno == EINTR);
+  close(kGateDescriptor);
+  return got == 1 && go == 'g';
+}
+
+int end_at_closed_gate() {
+  ExitRecord record;
+  record.complete = true;
+  record.cause = "launch";
+  record.step = LaunchStep::kGate;
+  timespec now{};
+  clock_gettime(CLOCK_REALTIME, &now);
+  record.ended_us = static_cast<std::int64_t>(now.tv_sec) * 1'000'000 + now.tv_nsec / 1000;
+  if (!write_record("exit.json", encode_exit_record(record))) complain("exit.json");
+  unlink("shim.args");
+  unlink("shim.sock");
+  return kExitStatusGateClosed;
+}
+
+int keep_attempt() {
+  const auto args = decode_shim_args(read_whole("shim.args"));
+  if (!args) {
+    std::fprintf(stderr, "shim.args is missing or damaged\n");
+    return 1;
+  }
+  // Memory pressure takes the job first. Lowering the score needs root; without it both are equal.
+  if (geteuid() == 0 && !write_file("/proc/self/oom_score_adj", "-500")) complain("oom_score_adj");
+  if (!args->shim_cgroup.empty() && !write_file((args->shim_cgroup + "/cgroup.procs").c_str(), "0"))
+    complain("cgroup of the shim");
+  if (prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0 || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) return 1;
+  const int listener = listen_here();
+  if (listener < 0) {
+    complain("shim.sock");
+    return 1;
+  }
+  const std::string ready = std::to_string(getpid()) + "\n";
+  if (write(kReadyDescriptor, ready.data(), ready.size()) < 0) return 1;
+  close(kReadyDescriptor);
+  if (!wait_at_gate()) return end_at_closed_gate();
+  Shim shim(*args, listener);
+  const int status = shim.run();
+  unlink("shim.sock");
+  return status;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc != 2 || argv[1][0] != '/') {
+    std::fprintf(stderr, "aether-shim is started by 'aether agent': aether-shim <absolute attempt directory>\n");
+    return 2;
+  }
+  if (chdir(argv[1]) != 0) {
+    complain(argv[1]);
+    return 2;
+  }
+  std::signal(SIGPIPE, SIG_IGN);
+  umask(077);
+  leave_the_agent();
+  return arrange_descriptors() ? keep_attempt() : 1;
+}

@@ -1,0 +1,206 @@
+#include "executor/posix/attempt_files.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "base/files.h"
+#include "codec/codec.h"
+
+namespace aether::executor {
+namespace {
+
+using Json = nlohmann::json;
+
+constexpr int kManifestVersion = 1;
+
+Result<void> write_new_file(const std::string& path, std::string_view content) {
+  if (write_record(path.c_str(), content)) return {};
+  return fail(ErrorCode::kIo, fmt::format("writing {}: {}", path, std::strerror(errno)));
+}
+
+std::string to_text(const Json& json) { return json.dump(1, ' ', false, Json::error_handler_t::replace) + "\n"; }
+
+// Discarded (not thrown) when the text is blank, torn or not an object.
+Json read_json(const std::string& path) {
+  const auto text = read_file(path);
+  if (!text) return {};
+  Json json = Json::parse(*text, nullptr, false);
+  return json.is_object() ? json : Json();
+}
+
+std::optional<int> optional_number(const Json& json, const char* key) {
+  const auto found = json.find(key);
+  return found != json.end() && found->is_number_integer() ? std::optional(found->get<int>()) : std::nullopt;
+}
+
+Json encode(const Manifest& manifest) {
+  return {{"v", kManifestVersion},
+          {"job", manifest.attempt.job.str()},
+          {"attempt", manifest.attempt.n},
+          {"epoch", manifest.epoch},
+          {"job_number", manifest.job_number},
+          {"user", manifest.user},
+          {"boot_id", manifest.boot_id},
+          {"created_us", manifest.created_us},
+          {"argv", manifest.argv},
+          {"cwd", manifest.cwd},
+          {"gpu_uuids", manifest.gpu_uuids},
+          {"time_limit_s", manifest.time_limit_s},
+          {"grace_s", manifest.grace_s},
+          {"cgroup", manifest.cgroup},
+          {"job_directory", manifest.job_directory}};
+}
+
+Manifest decode(const Json& json) {
+  Manifest manifest;
+  manifest.attempt = {JobId(json.at("job").get<std::string>()), json.at("attempt").get<int>()};
+  manifest.epoch = json.at("epoch").get<Epoch>();
+  manifest.job_number = json.at("job_number").get<std::int64_t>();
+  manifest.user = json.at("user").get<std::string>();
+  manifest.boot_id = json.at("boot_id").get<std::string>();
+  manifest.created_us = json.at("created_us").get<std::int64_t>();
+  manifest.argv = json.at("argv").get<std::vector<std::string>>();
+  manifest.cwd = json.at("cwd").get<std::string>();
+  manifest.gpu_uuids = json.at("gpu_uuids").get<std::vector<std::string>>();
+  manifest.time_limit_s = json.at("time_limit_s").get<std::int64_t>();
+  manifest.grace_s = json.at("grace_s").get<std::int64_t>();
+  manifest.cgroup = json.at("cgroup").get<std::string>();
+  manifest.job_directory = json.at("job_directory").get<std::string>();
+  return manifest;
+}
+
+LaunchStep parse_step(const std::string& word) {
+  for (int i = 0; i <= static_cast<int>(LaunchStep::kExec); ++i)
+    if (to_string(static_cast<LaunchStep>(i)) == word) return static_cast<LaunchStep>(i);
+  return LaunchStep::kNone;
+}
+
+std::string describe_launch_failure(const ExitRecord& record, const Manifest& manifest) {
+  if (record.step == LaunchStep::kGate) return "not started: the agent ended before it let the job go";
+  if (record.step == LaunchStep::kShim) return "not started: aether-shim could not be started; the agent's log says why";
+  const std::string reason = std::strerror(record.error);
+  if (record.step == LaunchStep::kExec)
+    return fmt::format("exec of {}: {}", manifest.argv.empty() ? "?" : manifest.argv.front(), reason);
+  if (record.step == LaunchStep::kChdir) return fmt::format("chdir to {}: {}", manifest.cwd, reason);
+  return fmt::format("{} before exec: {}", to_string(record.step), reason);
+}
+
+}  // namespace
+
+Result<void> AttemptFiles::create(const Manifest& manifest, const ShimArgs& args,
+                                  const LaunchSpec& launch) const {
+  AETHER_TRY(make_private_directory(directory_));
+  AETHER_TRY(make_private_directory(path("log")));
+  AETHER_TRY(write_new_file(path("shim.args"), encode_shim_args(args)));
+  AETHER_TRY(write_new_file(path("launch.json"), codec::dump(codec::encode_job_spec(launch.spec))));
+  const std::string blank(kRecordBytes, ' ');
+  AETHER_TRY(write_new_file(path("stop.json"), blank));
+  AETHER_TRY(write_new_file(path("exit.json"), blank));
+  return write_file_durably(path("manifest.json"), to_text(encode(manifest)));
+}
+
+Result<void> AttemptFiles::write_started(const Started& started) const {
+  return write_file_durably(path("started.json"), to_text({{"v", kManifestVersion},
+                                                           {"shim_pid", started.shim_pid},
+                                                           {"shim_start_ticks", started.shim_start_ticks}}));
+}
+
+Result<void> AttemptFiles::write_forgotten() const { return write_file_durably(path("forgotten"), "1\n"); }
+
+void AttemptFiles::remove_launch() const { unlink(path("launch.json").c_str()); }
+
+bool AttemptFiles::has_manifest() const { return access(path("manifest.json").c_str(), F_OK) == 0; }
+bool AttemptFiles::is_forgotten() const { return access(path("forgotten").c_str(), F_OK) == 0; }
+
+Result<Manifest> AttemptFiles::read_manifest() const {
+  const auto text = read_file(path("manifest.json"));
+  if (!text) return fail(text.error());
+  try {
+    return decode(Json::parse(*text));
+  } catch (const Json::exception& problem) {
+    return fail(ErrorCode::kCorrupt, fmt::format("{}: {}", path("manifest.json"), problem.what()));
+  }
+}
+
+std::optional<LaunchSpec> AttemptFiles::read_launch(const Manifest& manifest) const {
+  const Json json = read_json(path("launch.json"));
+  if (!json.is_object()) return std::nullopt;
+  auto spec = codec::decode_job_spec(json);
+  if (!spec) return std::nullopt;
+  LaunchSpec launch{manifest.attempt, manifest.epoch, manifest.job_number, manifest.user, *std::move(spec), {}};
+  for (const auto& gpu : manifest.gpu_uuids) launch.gpu_uuids.emplace_back(gpu);
+  return launch;
+}
+
+std::optional<Started> AttemptFiles::read_started() const {
+  const Json json = read_json(path("started.json"));
+  if (!json.is_object()) return std::nullopt;
+  return Started{json.value("shim_pid", 0), json.value("shim_start_ticks", std::uint64_t{0})};
+}
+
+std::optional<RunningNote> AttemptFiles::read_running() const {
+  const Json json = read_json(path("running"));
+  if (!json.is_object()) return std::nullopt;
+  return RunningNote{json.value("pid", 0), json.value("start_ticks", std::uint64_t{0}), json.value("session", 0),
+                     json.value("limit_at_boot_ms", std::int64_t{0})};
+}
+
+std::optional<StopRecord> AttemptFiles::read_stop() const {
+  const Json json = read_json(path("stop.json"));
+  if (!json.is_object()) return std::nullopt;
+  return StopRecord{json.value("reason", "user_cancel")};
+}
+
+std::optional<ExitRecord> AttemptFiles::read_exit() const {
+  const Json json = read_json(path("exit.json"));
+  if (!json.is_object()) return std::nullopt;
+  ExitRecord record;
+  record.complete = json.value("complete", false);
+  record.exit_code = optional_number(json, "exit_code");
+  record.signal = optional_number(json, "signal");
+  record.core_dumped = json.value("core_dumped", false);
+  record.cause = json.value("cause", "self");
+  record.step = parse_step(json.value("step", "none"));
+  record.error = json.value("error", 0);
+  record.started_us = json.value("started_us", std::int64_t{0});
+  record.ended_us = json.value("ended_us", std::int64_t{0});
+  record.stdout_dropped_bytes = json.value("stdout_dropped_bytes", std::uint64_t{0});
+  record.stderr_dropped_bytes = json.value("stderr_dropped_bytes", std::uint64_t{0});
+  return record;
+}
+
+ExitStatus exit_status_of(const ExitRecord& record, const Manifest& manifest) {
+  ExitStatus status;
+  status.cause = parse_exit_cause(record.cause).value_or(ExitCause::kSelf);
+  if (record.step != LaunchStep::kNone) {
+    // An order to stop that came first keeps its word; the message still says that nothing was executed.
+    if (status.cause == ExitCause::kSelf) status.cause = ExitCause::kLaunch;
+    status.message = describe_launch_failure(record, manifest);
+    return status;
+  }
+  status.exit_code = record.exit_code;
+  status.signal = record.signal;
+  status.core_dumped = record.core_dumped;
+  if (const auto dropped = record.stdout_dropped_bytes + record.stderr_dropped_bytes; dropped > 0)
+    status.message = fmt::format("{} bytes of its output were dropped", dropped);
+  return status;
+}
+
+std::optional<AttemptId> parse_attempt_name(const std::string& name) {
+  const auto dot = name.rfind('.');
+  if (dot == std::string::npos || dot == 0 || dot + 1 == name.size()) return std::nullopt;
+  char* end = nullptr;
+  const long n = std::strtol(name.c_str() + dot + 1, &end, 10);
+  if (*end != 0 || n <= 0) return std::nullopt;
+  return AttemptId{JobId(name.substr(0, dot)), static_cast<int>(n)};
+}
+
+}  // namespace aether::executor

@@ -1,0 +1,39 @@
+#pragma once
+// What /proc says about processes, and signals that cannot reach a stranger. Used by the runner and by aether-shim.
+#include <sys/types.h>
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace aether::executor {
+
+// One line of /proc/<pid>/stat. (pid, start_ticks) names a process for as long as the machine is up.
+struct ProcessStat {
+  pid_t pid = 0;
+  pid_t parent = 0;
+  pid_t group = 0;
+  pid_t session = 0;
+  char state = '?';
+  std::uint64_t start_ticks = 0;
+  bool zombie() const { return state == 'Z' || state == 'X'; }
+};
+
+std::optional<ProcessStat> read_process(pid_t pid);
+// Every process that is visible, zombies too.
+std::vector<ProcessStat> read_processes();
+// Children, their children and so on, without `root` itself and without zombies.
+std::vector<ProcessStat> find_descendants(pid_t root);
+// The processes of one cgroup v2 directory; empty when it does not exist.
+std::vector<ProcessStat> find_cgroup_members(const std::string& cgroup_directory);
+
+// Sends through a pidfd after the start time was checked on that same process. False when it is gone.
+bool signal_process(const ProcessStat& process, int signal);
+// True while the very process that was recorded runs (a zombie does not).
+bool is_running(pid_t pid, std::uint64_t start_ticks);
+
+// The kernel's random name of this boot; "" when it is unknown.
+std::string read_boot_id();
+
+}  // namespace aether::executor

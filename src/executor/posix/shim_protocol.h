@@ -1,0 +1,78 @@
+#pragma once
+// Everything the runner and aether-shim tell each other: the argument file, the records in the attempt's directory and
+// the words on the socket. Version 1. The shim is a static program without a JSON parser, so what it reads is a list of
+// fields and what it writes are fixed records of numbers and plain words.
+//
+// Directory of an attempt: shim.args, manifest.json, started.json, running (the shim's note of the main process),
+// stop.json and exit.json (preallocated, written in place), shim.sock, shim.log, log/{stdout,stderr}.<segment>.
+#include <sys/types.h>
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace aether::executor {
+
+inline constexpr int kShimProtocolVersion = 1;
+inline constexpr int kGateDescriptor = 3;   // the shim reads one byte 'g' here before it executes anything
+inline constexpr int kReadyDescriptor = 4;  // the shim writes its pid here once its socket listens
+inline constexpr int kExitStatusGateClosed = 125;
+inline constexpr std::size_t kRecordBytes = 4096;  // of stop.json and exit.json, one block
+inline constexpr std::size_t kMessageBytes = 256;  // of a socket message
+
+struct ShimArgs {
+  std::string attempt;
+  bool change_identity = false;  // false: the shim already is the job's user
+  uid_t uid = 0;
+  gid_t gid = 0;
+  std::vector<gid_t> groups;
+  unsigned umask = 022;
+  std::string cwd;
+  std::vector<std::string> argv;
+  std::vector<std::string> env;  // NAME=value; PATH is the one that argv[0] is looked up in
+  std::int64_t time_limit_ms = 0;  // 0 = none
+  std::int64_t grace_ms = 0;       // after the time limit
+  std::int64_t leftover_grace_ms = 0;  // for what the main process leaves behind
+  std::int64_t log_segment_bytes = 16 << 20;
+  int log_segments = 8;          // per stream: the first and the newest
+  std::string shim_cgroup;       // directories of the attempt's cgroup leaves; empty = no cgroup
+  std::string job_cgroup;
+  std::string failpoint;         // tests: the shim kills itself here
+};
+
+// NUL-terminated fields, "end" last, so that a torn file is told from a whole one.
+std::string encode_shim_args(const ShimArgs& args);
+std::optional<ShimArgs> decode_shim_args(std::string_view text);
+
+// Where the way from the fork to the exec failed. The names are part of the exit record.
+enum class LaunchStep { kNone, kShim, kGate, kFork, kSession, kCgroup, kDescriptors, kSetgroups, kSetresgid, kSetresuid,
+                        kVerifyIdentity, kNoNewPrivileges, kChdir, kExec };
+std::string_view to_string(LaunchStep step);
+
+// exit.json. `complete` is false from the end of the main process until the last process of the attempt is reaped.
+struct ExitRecord {
+  bool complete = false;
+  std::optional<int> exit_code;
+  std::optional<int> signal;
+  bool core_dumped = false;
+  std::string cause = "self";    // an ExitCause name
+  LaunchStep step = LaunchStep::kNone;
+  int error = 0;                 // errno of `step`
+  std::int64_t started_us = 0;   // wall clock; 0 = never executed
+  std::int64_t ended_us = 0;
+  std::uint64_t stdout_dropped_bytes = 0;
+  std::uint64_t stderr_dropped_bytes = 0;
+};
+
+// The text of a record, padded to kRecordBytes.
+std::string encode_exit_record(const ExitRecord& record);
+std::string encode_stop_record(std::string_view reason, std::int64_t grace_ms, std::int64_t time_us);
+// A word that may travel as a reason: [a-z_]{1,32}.
+bool is_plain_word(std::string_view text);
+
+// Overwrites a preallocated record and syncs it. False with errno set.
+bool write_record(const char* path, std::string_view record);
+
+}  // namespace aether::executor

@@ -1,0 +1,282 @@
+#include "executor/simulated/simulated_runner.h"
+
+#include <signal.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <utility>
+
+#include <fmt/format.h>
+
+namespace aether {
+namespace {
+
+std::string variable(const LaunchSpec& launch, const std::string& name) {
+  const auto found = launch.spec.env.find("AETHER_SIM_" + name);
+  return found == launch.spec.env.end() ? std::string() : found->second;
+}
+
+std::int64_t number(const LaunchSpec& launch, const std::string& name, std::int64_t otherwise) {
+  const std::string text = variable(launch, name);
+  return text.empty() ? otherwise : std::strtoll(text.c_str(), nullptr, 10);
+}
+
+ExitStatus own_exit(const LaunchSpec& launch) {
+  ExitStatus exit;
+  if (const auto signal = number(launch, "SIGNAL", 0); signal > 0) exit.signal = static_cast<int>(signal);
+  else exit.exit_code = static_cast<int>(number(launch, "EXIT_CODE", 0));
+  return exit;
+}
+
+std::string program_of(const JobSpec& spec) { return spec.argv.empty() ? "the script" : spec.argv.front(); }
+
+}  // namespace
+
+void SimulatedJournal::reboot() {
+  std::lock_guard lock(mutex_);
+  ++boot_;
+}
+
+SimulatedRunner::SimulatedRunner(SimulatedRunnerOptions options, const Clock& clock,
+                                 std::shared_ptr<SimulatedJournal> journal)
+    : options_(std::move(options)), clock_(clock), journal_(std::move(journal)) {}
+
+SimulatedRunner::~SimulatedRunner() {
+  {
+    std::lock_guard lock(journal_->mutex_);
+    stopping_ = true;
+  }
+  stopped_.notify_all();
+  if (thread_.joinable()) thread_.join();
+}
+
+Time SimulatedRunner::wall_time_of(Mono at) const { return clock_.now() - (clock_.mono() - at); }
+
+Result<void> SimulatedRunner::recover(OnReport on_report) {
+  std::lock_guard lock(journal_->mutex_);
+  if (recovered_) return fail(ErrorCode::kConflict, "the executor has recovered already");
+  on_report_ = std::move(on_report);
+  recovered_ = true;
+  const Mono now = clock_.mono();
+  for (auto& [id, attempt] : journal_->attempts_) {
+    if (attempt.forgotten) continue;
+    if (!is_terminal(attempt.report.state) && attempt.boot != journal_->boot_) {
+      ExitStatus exit;
+      exit.cause = ExitCause::kNodeReboot;
+      end(attempt, now, exit);
+      continue;
+    }
+    pending_.push_back(attempt.report);
+  }
+  for (const auto& [id, report] : journal_->tombstones_)
+    if (!journal_->forgotten_tombstones_[id]) pending_.push_back(report);
+  if (options_.poll_interval.count() > 0)
+    thread_ = std::thread([this] {
+      for (;;) {
+        poll();
+        std::unique_lock wait(journal_->mutex_);
+        if (stopped_.wait_for(wait, options_.poll_interval, [this] { return stopping_; })) return;
+      }
+    });
+  return {};
+}
+
+void SimulatedRunner::poll() {
+  std::lock_guard delivery(delivery_mutex_);
+  std::vector<AttemptReport> reports;
+  {
+    std::lock_guard lock(journal_->mutex_);
+    if (!recovered_) return;
+    const Mono now = clock_.mono();
+    for (auto& [id, attempt] : journal_->attempts_)
+      if (!is_terminal(attempt.report.state)) bring_up_to(attempt, now);
+    reports.swap(pending_);
+  }
+  for (const auto& report : reports) on_report_(report);
+}
+
+void SimulatedRunner::bring_up_to(Virtual& attempt, Mono now) {
+  const LaunchSpec& launch = attempt.launch;
+  if (attempt.report.state == JobState::kStarting) {
+    if (now < attempt.launched_at + options_.start_delay) return;
+    begin(attempt, attempt.launched_at + options_.start_delay);
+    if (is_terminal(attempt.report.state)) return;
+  }
+  const Mono own_end = attempt.started_at + std::chrono::milliseconds(number(
+      launch, "DURATION_MS", std::chrono::duration_cast<std::chrono::milliseconds>(options_.default_duration).count()));
+  const Mono limit = attempt.started_at + std::chrono::seconds(launch.spec.time_limit_s);
+  if (!attempt.stop_ordered && launch.spec.time_limit_s > 0 && limit < own_end && limit <= now)
+    order_stop(attempt, ExitCause::kTimeout, limit, std::chrono::seconds(launch.spec.grace_s));
+  if (attempt.stop_ordered) {
+    const bool ignores = variable(launch, "IGNORE_TERM") == "1";
+    const Mono obeyed = attempt.term_at + options_.stop_reaction;
+    const Mono signalled = ignores ? attempt.kill_at : std::min(obeyed, attempt.kill_at);
+    if (own_end > signalled && signalled <= now) {
+      ExitStatus exit;
+      exit.signal = signalled == attempt.kill_at ? SIGKILL : SIGTERM;
+      exit.cause = attempt.stop_cause;
+      return end(attempt, signalled, exit);
+    }
+  }
+  if (own_end > now) return;
+  ExitStatus exit = own_exit(launch);
+  if (attempt.stop_ordered) exit.cause = attempt.stop_cause;
+  end(attempt, own_end, exit);
+}
+
+void SimulatedRunner::begin(Virtual& attempt, Mono at) {
+  if (const std::string error = variable(attempt.launch, "EXEC_ERROR"); !error.empty()) {
+    ExitStatus exit;
+    exit.cause = ExitCause::kLaunch;
+    exit.message = fmt::format("exec of {}: {}", program_of(attempt.launch.spec), error);
+    return end(attempt, at, exit);
+  }
+  attempt.started_at = at;
+  attempt.output["stdout"] = variable(attempt.launch, "STDOUT");
+  attempt.output["stderr"] = variable(attempt.launch, "STDERR");
+  attempt.report.started_at = wall_time_of(at);
+  attempt.report.state = JobState::kRunning;
+  pending_.push_back(attempt.report);
+}
+
+void SimulatedRunner::order_stop(Virtual& attempt, ExitCause cause, Mono at, Duration grace) {
+  if (attempt.stop_ordered) {
+    attempt.kill_at = std::min(attempt.kill_at, at + grace);  // a repetition can only shorten the grace
+    return;
+  }
+  attempt.stop_ordered = true;
+  attempt.stop_cause = cause;
+  attempt.term_at = at;
+  attempt.kill_at = at + grace;
+  attempt.report.state = JobState::kStopping;
+  pending_.push_back(attempt.report);
+}
+
+void SimulatedRunner::end(Virtual& attempt, Mono at, ExitStatus exit) {
+  attempt.report.exit = std::move(exit);
+  attempt.report.state = terminal_state(*attempt.report.exit);
+  attempt.report.ended_at = wall_time_of(at);
+  pending_.push_back(attempt.report);
+}
+
+Result<void> SimulatedRunner::check_fences(const LaunchSpec& spec) const {
+  for (const auto& gpu : spec.gpu_uuids) {
+    const auto fence = journal_->fences_.find(gpu);
+    if (fence == journal_->fences_.end()) continue;
+    const auto& [epoch, holder] = fence->second;
+    if (spec.epoch < epoch || (spec.epoch == epoch && holder != spec.attempt))
+      return fail(ErrorCode::kConflict, fmt::format("STALE_EPOCH: GPU {} has seen epoch {}, and {} comes with {}",
+                                                    gpu.str(), epoch, to_string(spec.attempt), spec.epoch));
+  }
+  for (const auto& [id, attempt] : journal_->attempts_)
+    if (id.job == spec.attempt.job && attempt.launch.epoch > spec.epoch)
+      return fail(ErrorCode::kConflict, fmt::format("STALE_EPOCH: job {} has seen epoch {}, and {} comes with {}",
+                                                    id.job.str(), attempt.launch.epoch, to_string(spec.attempt),
+                                                    spec.epoch));
+  return {};
+}
+
+Result<void> SimulatedRunner::launch(const LaunchSpec& spec) {
+  std::lock_guard lock(journal_->mutex_);
+  if (!recovered_) return fail(ErrorCode::kUnavailable, "the executor has not recovered yet");
+  if (const auto known = journal_->attempts_.find(spec.attempt); known != journal_->attempts_.end()) {
+    if (spec.epoch < known->second.launch.epoch)
+      return fail(ErrorCode::kConflict, fmt::format("STALE_EPOCH: {} has epoch {}, the command {}",
+                                                    to_string(spec.attempt), known->second.launch.epoch, spec.epoch));
+    pending_.push_back(known->second.report);
+    return {};
+  }
+  if (journal_->tombstones_.contains(spec.attempt))
+    return fail(ErrorCode::kPermissionDenied,
+                fmt::format("CANCELLED: an order to stop {} came before its start", to_string(spec.attempt)));
+  AETHER_TRY(check_fences(spec));
+  for (const auto& gpu : spec.gpu_uuids) journal_->fences_[gpu] = {spec.epoch, spec.attempt};
+  Virtual attempt;
+  attempt.launch = spec;
+  attempt.report = {spec.attempt, spec.epoch, JobState::kStarting, {}, {}, {}};
+  attempt.boot = journal_->boot_;
+  attempt.launched_at = clock_.mono();
+  pending_.push_back(attempt.report);
+  journal_->attempts_.emplace(spec.attempt, std::move(attempt));
+  return {};
+}
+
+Result<void> SimulatedRunner::stop(const AttemptId& id, Epoch epoch, const std::string& reason, std::int64_t grace_s) {
+  const auto cause = parse_exit_cause(reason);
+  if (!cause) return fail(ErrorCode::kInvalidArgument, fmt::format("'{}' is no reason to stop an attempt", reason));
+  if (grace_s < 0) return fail(ErrorCode::kInvalidArgument, "a grace period can't be negative");
+  std::lock_guard lock(journal_->mutex_);
+  if (!recovered_) return fail(ErrorCode::kUnavailable, "the executor has not recovered yet");
+  const auto found = journal_->attempts_.find(id);
+  if (found == journal_->attempts_.end()) {
+    if (!journal_->tombstones_.contains(id)) {
+      ExitStatus exit;
+      exit.cause = *cause;
+      exit.message = "stopped before it was started";
+      journal_->tombstones_[id] = {id, epoch, terminal_state(exit), {}, clock_.now(), exit};
+    }
+    if (!journal_->forgotten_tombstones_[id]) pending_.push_back(journal_->tombstones_[id]);
+    return {};
+  }
+  Virtual& attempt = found->second;
+  if (epoch < attempt.launch.epoch)
+    return fail(ErrorCode::kConflict, fmt::format("STALE_EPOCH: {} has epoch {}, the order {}", to_string(id),
+                                                  attempt.launch.epoch, epoch));
+  const Mono now = clock_.mono();
+  if (!is_terminal(attempt.report.state)) bring_up_to(attempt, now);
+  if (is_terminal(attempt.report.state)) {
+    if (!attempt.forgotten) pending_.push_back(attempt.report);
+    return {};
+  }
+  if (attempt.report.state == JobState::kStarting) begin(attempt, now);
+  if (!is_terminal(attempt.report.state)) order_stop(attempt, *cause, now, std::chrono::seconds(grace_s));
+  return {};
+}
+
+Result<LogChunk> SimulatedRunner::read_log(const AttemptId& id, const std::string& stream, std::int64_t offset,
+                                           std::int64_t limit) {
+  if (stream != "stdout" && stream != "stderr")
+    return fail(ErrorCode::kInvalidArgument, fmt::format("'{}' is no stream; ask for stdout or stderr", stream));
+  std::lock_guard lock(journal_->mutex_);
+  const auto found = journal_->attempts_.find(id);
+  if (found == journal_->attempts_.end())
+    return fail(ErrorCode::kNotFound, fmt::format("no attempt {} on this node", to_string(id)));
+  const std::string& output = found->second.output[stream];
+  LogChunk chunk;
+  chunk.size = static_cast<std::int64_t>(output.size());
+  chunk.offset = offset >= 0 ? std::min(offset, chunk.size) : std::max<std::int64_t>(0, chunk.size + offset);
+  chunk.data = output.substr(static_cast<std::size_t>(chunk.offset),
+                             static_cast<std::size_t>(std::max<std::int64_t>(0, limit)));
+  chunk.complete = is_terminal(found->second.report.state) &&
+                   chunk.offset + static_cast<std::int64_t>(chunk.data.size()) >= chunk.size;
+  return chunk;
+}
+
+void SimulatedRunner::forget(const AttemptId& id) {
+  std::lock_guard lock(journal_->mutex_);
+  if (journal_->tombstones_.contains(id)) journal_->forgotten_tombstones_[id] = true;
+  const auto found = journal_->attempts_.find(id);
+  if (found != journal_->attempts_.end() && is_terminal(found->second.report.state)) found->second.forgotten = true;
+}
+
+std::vector<AttemptReport> SimulatedRunner::attempts() const {
+  std::lock_guard lock(journal_->mutex_);
+  std::vector<AttemptReport> reports;
+  for (const auto& [id, attempt] : journal_->attempts_)
+    if (!attempt.forgotten) reports.push_back(attempt.report);
+  for (const auto& [id, report] : journal_->tombstones_)
+    if (const auto forgotten = journal_->forgotten_tombstones_.find(id);
+        forgotten == journal_->forgotten_tombstones_.end() || !forgotten->second)
+      reports.push_back(report);
+  return reports;
+}
+
+std::vector<LaunchSpec> SimulatedRunner::running() const {
+  std::lock_guard lock(journal_->mutex_);
+  std::vector<LaunchSpec> specs;
+  for (const auto& [id, attempt] : journal_->attempts_)
+    if (attempt.report.started_at && !is_terminal(attempt.report.state)) specs.push_back(attempt.launch);
+  return specs;
+}
+
+}  // namespace aether

@@ -1,0 +1,103 @@
+#pragma once
+// ProcessRunner without processes: attempts that live in a journal and end when the clock says so. For tests, whole-system
+// simulations and nodes with simulated GPUs.
+//
+// A spec's own variables steer its virtual process:
+//   AETHER_SIM_DURATION_MS    how long it runs (default: Options.default_duration)
+//   AETHER_SIM_EXIT_CODE      0..255, default 0
+//   AETHER_SIM_SIGNAL         ends by this signal instead
+//   AETHER_SIM_STDOUT, _STDERR  what it writes when it starts
+//   AETHER_SIM_IGNORE_TERM    "1": only SIGKILL ends it
+//   AETHER_SIM_EXEC_ERROR     text: its exec fails with it
+#include <chrono>
+#include <condition_variable>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "base/clock.h"
+#include "executor/process_runner.h"
+
+namespace aether {
+
+// What the disk and the processes of a simulated node hold; outlives the runner as those outlive the agent.
+// Thread-safe. One runner at a time.
+class SimulatedJournal {
+ public:
+  // The virtual machine restarts: whatever ran is gone.
+  void reboot();
+
+ private:
+  friend class SimulatedRunner;
+  struct VirtualAttempt {
+    LaunchSpec launch;
+    AttemptReport report;
+    int boot = 0;
+    bool forgotten = false;
+    Mono launched_at, started_at, term_at, kill_at;
+    bool stop_ordered = false;
+    ExitCause stop_cause = ExitCause::kSelf;
+    std::map<std::string, std::string> output;  // stream -> bytes
+  };
+
+  mutable std::mutex mutex_;
+  int boot_ = 0;
+  std::map<AttemptId, VirtualAttempt> attempts_;
+  std::map<AttemptId, AttemptReport> tombstones_;
+  std::map<AttemptId, bool> forgotten_tombstones_;
+  std::map<GpuUuid, std::pair<Epoch, AttemptId>> fences_;
+};
+
+struct SimulatedRunnerOptions {
+  Duration start_delay = std::chrono::milliseconds(20);
+  Duration default_duration = std::chrono::seconds(5);
+  Duration stop_reaction = std::chrono::milliseconds(10);  // from SIGTERM to the end of an obedient process
+  Duration poll_interval{0};  // > 0: a thread of the runner polls; 0: the owner calls poll() after each step of the clock
+  std::string run_as = "simulated";
+};
+
+// Thread-safe. Reports come from poll(), on its caller's thread or the runner's own.
+class SimulatedRunner final : public ProcessRunner {
+ public:
+  SimulatedRunner(SimulatedRunnerOptions options, const Clock& clock, std::shared_ptr<SimulatedJournal> journal);
+  ~SimulatedRunner() override;
+
+  // Brings every virtual process up to the clock's time and sends the reports.
+  void poll();
+
+  Result<void> recover(OnReport on_report) override;
+  Result<void> launch(const LaunchSpec& spec) override;
+  Result<void> stop(const AttemptId& attempt, Epoch epoch, const std::string& reason, std::int64_t grace_s) override;
+  Result<LogChunk> read_log(const AttemptId& attempt, const std::string& stream, std::int64_t offset,
+                            std::int64_t limit) override;
+  void forget(const AttemptId& attempt) override;
+  std::vector<AttemptReport> attempts() const override;
+  std::vector<LaunchSpec> running() const override;
+  std::string exec_mode() const override { return "simulated"; }
+  std::string run_as() const override { return options_.run_as; }
+
+ private:
+  using Virtual = SimulatedJournal::VirtualAttempt;
+  Result<void> check_fences(const LaunchSpec& spec) const;
+  void bring_up_to(Virtual& attempt, Mono now);
+  void begin(Virtual& attempt, Mono at);
+  void order_stop(Virtual& attempt, ExitCause cause, Mono at, Duration grace);
+  void end(Virtual& attempt, Mono at, ExitStatus exit);
+  Time wall_time_of(Mono at) const;
+
+  const SimulatedRunnerOptions options_;
+  const Clock& clock_;
+  const std::shared_ptr<SimulatedJournal> journal_;
+  OnReport on_report_;
+  bool recovered_ = false;               // guarded by the journal's mutex, as is pending_
+  std::vector<AttemptReport> pending_;
+  std::mutex delivery_mutex_;            // keeps reports in order when two threads poll
+  bool stopping_ = false;
+  std::condition_variable stopped_;
+  std::thread thread_;
+};
+
+}  // namespace aether

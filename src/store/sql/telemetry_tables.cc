@@ -1,0 +1,216 @@
+#include "store/sql/telemetry_tables.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+namespace aether::store {
+namespace {
+
+std::string raw_range_sql(Dialect dialect, const std::string& columns) {
+  if (dialect == Dialect::kPostgres)
+    return fmt::format("SELECT time_us{} FROM samples WHERE gpu_id = $1 AND time_us >= $2 AND time_us < $3", columns);
+  return fmt::format(
+      "WITH RECURSIVE buckets(n) AS (VALUES ($2 / {1}) UNION ALL SELECT n + 1 FROM buckets WHERE n < ($3 - 1) / {1}) "
+      "SELECT time_us{0} FROM buckets CROSS JOIN samples "
+      "WHERE bucket = n AND gpu_id = $1 AND time_us >= $2 AND time_us < $3",
+      columns, kBucketUs);
+}
+
+struct Part {
+  std::int64_t from = 0, to = 0;
+};
+
+Result<void> add_raw(SqlConnection& connection, Dialect dialect, std::int64_t gpu_id, Part part,
+                     const std::vector<std::string>& metrics, SeriesBuilder& builder) {
+  if (part.from >= part.to) return {};
+  std::string columns;
+  for (const std::string& metric : metrics) columns += ", " + metric;
+  auto found = connection.run(raw_range_sql(dialect, columns), {gpu_id, part.from, part.to});
+  if (!found) return fail(found.error());
+  for (const SqlRow& row : found->rows) {
+    const Time time = from_unix_us(row.integer(0));
+    for (std::size_t i = 0; i < metrics.size(); ++i)
+      if (const auto value = row.optional_real(1 + i)) builder.add(time, i, {*value, *value, *value, 1});
+  }
+  return {};
+}
+
+Result<void> add_rollup(SqlConnection& connection, const char* table, std::int64_t gpu_id, Part part,
+                        const std::vector<std::string>& metrics, SeriesBuilder& builder) {
+  if (part.from >= part.to) return {};
+  std::string columns;
+  for (const std::string& metric : metrics) columns += fmt::format(", {0}_mean, {0}_min, {0}_max, {0}_count", metric);
+  auto found = connection.run(fmt::format("SELECT time_us, sample_count{} FROM {} "
+                                          "WHERE gpu_id = $1 AND time_us >= $2 AND time_us < $3",
+                                          columns, table),
+                              {gpu_id, part.from, part.to});
+  if (!found) return fail(found.error());
+  for (const SqlRow& row : found->rows) {
+    for (std::size_t i = 0; i < metrics.size(); ++i) {
+      const std::size_t at = 2 + 4 * i;
+      const auto mean = row.optional_real(at);
+      if (!mean) continue;
+      builder.add(from_unix_us(row.integer(0)), i,
+                  {*mean, row.optional_real(at + 1).value_or(*mean), row.optional_real(at + 2).value_or(*mean),
+                   row.optional_integer(at + 3).value_or(row.integer(1))});
+    }
+  }
+  return {};
+}
+
+// "mean, min, max, count" of every metric, from raw samples.
+std::string aggregates_of_samples() {
+  std::string sql = "count(*) AS sample_count";
+  for (const GpuMetric& metric : gpu_metrics())
+    sql += fmt::format(
+        ", CASE WHEN min({0}) = max({0}) THEN min({0}) ELSE avg({0}) END AS {0}_mean, "
+        "NULLIF(min({0}), max({0})) AS {0}_min, NULLIF(max({0}), min({0})) AS {0}_max, "
+        "NULLIF(count({0}), count(*)) AS {0}_count",
+        metric.name);
+  return sql;
+}
+
+// The same from 1-minute rollups; see the comment in the schema about what is left out.
+std::string aggregates_of_minutes() {
+  std::string sql = "CAST(sum(sample_count) AS BIGINT) AS sample_count";
+  for (const GpuMetric& metric : gpu_metrics()) {
+    const std::string low = fmt::format("min(coalesce({0}_min, {0}_mean))", metric.name);
+    const std::string high = fmt::format("max(coalesce({0}_max, {0}_mean))", metric.name);
+    const std::string count = fmt::format(
+        "sum(CASE WHEN {0}_mean IS NOT NULL THEN coalesce({0}_count, sample_count) ELSE 0 END)", metric.name);
+    sql += fmt::format(
+        ", CASE WHEN {1} = {2} THEN {1} ELSE sum({0}_mean * coalesce({0}_count, sample_count)) / {3} END AS {0}_mean, "
+        "NULLIF({1}, {2}) AS {0}_min, NULLIF({2}, {1}) AS {0}_max, "
+        "CAST(NULLIF({3}, sum(sample_count)) AS BIGINT) AS {0}_count",
+        metric.name, low, high, count);
+  }
+  return sql;
+}
+
+std::string upsert(const char* table, const std::string& select) {
+  std::string columns = "gpu_id, time_us, sample_count";
+  std::string updates = "sample_count = excluded.sample_count";
+  for (const GpuMetric& metric : gpu_metrics()) {
+    for (const char* part : {"mean", "min", "max", "count"}) {
+      columns += fmt::format(", {}_{}", metric.name, part);
+      updates += fmt::format(", {0}_{1} = excluded.{0}_{1}", metric.name, part);
+    }
+  }
+  return fmt::format("INSERT INTO {} ({}) {} ON CONFLICT (gpu_id, time_us) DO UPDATE SET {}", table, columns, select,
+                     updates);
+}
+
+// $1, $2: range of time; $3, $4: range of gpu_id. SQLite knows no LATERAL; there a CROSS JOIN fixes the same order.
+std::string rollup_sql(Dialect dialect, const char* table, const char* source, const std::string& aggregates,
+                       const std::string& sqlite_extra) {
+  if (dialect == Dialect::kPostgres)
+    return upsert(table, fmt::format("SELECT gpus.gpu_id, CAST($1 AS BIGINT), part.* FROM gpus CROSS JOIN LATERAL "
+                                     "(SELECT {} FROM {} AS s WHERE s.gpu_id = gpus.gpu_id AND s.time_us >= $1 "
+                                     "AND s.time_us < $2) AS part "
+                                     "WHERE part.sample_count > 0 AND gpus.gpu_id >= $3 AND gpus.gpu_id < $4",
+                                     aggregates, source));
+  return upsert(table, fmt::format("SELECT gpus.gpu_id, $1, {} FROM gpus CROSS JOIN {} AS s "
+                                   "WHERE s.gpu_id = gpus.gpu_id AND s.time_us >= $1 AND s.time_us < $2 {}"
+                                   "AND gpus.gpu_id >= $3 AND gpus.gpu_id < $4 GROUP BY gpus.gpu_id",
+                                   aggregates, source, sqlite_extra));
+}
+
+std::string buckets_of_minute() {
+  static_assert(kMinuteUs % kBucketUs == 0);
+  std::string list;
+  for (std::int64_t i = 0; i < kMinuteUs / kBucketUs; ++i)
+    list += fmt::format("{}$1 / {} + {}", i == 0 ? "" : ", ", kBucketUs, i);
+  return "AND s.bucket IN (" + list + ") ";
+}
+
+}  // namespace
+
+Result<TelemetryState> read_telemetry_state(SqlConnection& connection) {
+  auto found = connection.run("SELECT name, value FROM telemetry_state");
+  if (!found) return fail(found.error());
+  TelemetryState state;
+  for (const SqlRow& row : found->rows) {
+    const std::string name = row.text(0);
+    if (name == "rolled_1m") state.rolled_1m = row.integer(1);
+    if (name == "rolled_1h") state.rolled_1h = row.integer(1);
+    if (name == "raw_from") state.raw_from = row.integer(1);
+    if (name == "minutes_from") state.minutes_from = row.integer(1);
+    if (name == "sample_count") state.sample_count = row.integer(1);
+  }
+  return state;
+}
+
+Result<void> set_telemetry_state(SqlConnection& connection, const std::string& name, std::int64_t value) {
+  AETHER_TRY(connection.run("UPDATE telemetry_state SET value = $2 WHERE name = $1", {name, value}));
+  return {};
+}
+
+Result<void> add_to_sample_count(SqlConnection& connection, std::int64_t change) {
+  AETHER_TRY(connection.run("UPDATE telemetry_state SET value = value + $1 WHERE name = 'sample_count'", {change}));
+  return {};
+}
+
+Result<Series> read_series(SqlConnection& connection, Dialect dialect, const SeriesQuery& query) {
+  auto state = read_telemetry_state(connection);
+  if (!state) return fail(state.error());
+  auto plan = plan_series(query, from_unix_us(state->raw_from), from_unix_us(state->minutes_from));
+  if (!plan) return fail(plan.error());
+  SeriesBuilder builder(*plan, query.metrics);
+  auto gpu = connection.run("SELECT gpu_id FROM gpus WHERE gpu_uuid = $1", {query.gpu_uuid.str()});
+  if (!gpu) return fail(gpu.error());
+  if (gpu->rows.empty()) return std::move(builder).finish();
+
+  const std::int64_t id = gpu->rows.front().integer(0);
+  const Part all{to_unix_us(plan->first), to_unix_us(plan->end())};
+  // Each level answers for the time from where the coarser one ends.
+  const std::int64_t hours_to = plan->level == Level::kHour ? std::clamp(state->rolled_1h, all.from, all.to) : all.from;
+  const std::int64_t minutes_to =
+      plan->level == Level::kRaw ? all.from : std::clamp(state->rolled_1m, hours_to, all.to);
+  AETHER_TRY(add_rollup(connection, "rollup_1h", id, {all.from, hours_to}, query.metrics, builder));
+  AETHER_TRY(add_rollup(connection, "rollup_1m", id, {hours_to, minutes_to}, query.metrics, builder));
+  AETHER_TRY(add_raw(connection, dialect, id, {minutes_to, all.to}, query.metrics, builder));
+  return std::move(builder).finish();
+}
+
+Result<void> mark_late(SqlConnection& connection, const LateMinutes& late) {
+  for (const auto& [gpu_id, minute_us] : late)
+    AETHER_TRY(connection.run("INSERT INTO rollup_late (gpu_id, time_us) VALUES ($1, $2) ON CONFLICT DO NOTHING",
+                              {gpu_id, minute_us}));
+  return {};
+}
+
+Result<void> roll_minute(SqlConnection& connection, Dialect dialect, std::int64_t minute_us, GpuRange gpus) {
+  static const std::string sqlite =
+      rollup_sql(Dialect::kSqlite, "rollup_1m", "samples", aggregates_of_samples(), buckets_of_minute());
+  static const std::string postgres =
+      rollup_sql(Dialect::kPostgres, "rollup_1m", "samples", aggregates_of_samples(), "");
+  AETHER_TRY(connection.run(dialect == Dialect::kSqlite ? sqlite : postgres,
+                            {minute_us, minute_us + kMinuteUs, gpus.first, gpus.last}));
+  return {};
+}
+
+Result<void> roll_hour(SqlConnection& connection, Dialect dialect, std::int64_t hour_us, GpuRange gpus) {
+  static const std::string sqlite =
+      rollup_sql(Dialect::kSqlite, "rollup_1h", "rollup_1m", aggregates_of_minutes(), "");
+  static const std::string postgres =
+      rollup_sql(Dialect::kPostgres, "rollup_1h", "rollup_1m", aggregates_of_minutes(), "");
+  AETHER_TRY(connection.run(dialect == Dialect::kSqlite ? sqlite : postgres,
+                            {hour_us, hour_us + kHourUs, gpus.first, gpus.last}));
+  return {};
+}
+
+Result<std::optional<std::int64_t>> first_sample_at_or_after(SqlConnection& connection, Dialect dialect,
+                                                             std::int64_t time_us) {
+  static const std::string sqlite = fmt::format(
+      "SELECT bucket * {0} FROM samples WHERE bucket >= $1 / {0} ORDER BY bucket LIMIT 1", kBucketUs);
+  static const std::string postgres =
+      "SELECT min(next.time_us) FROM gpus CROSS JOIN LATERAL (SELECT time_us FROM samples AS s "
+      "WHERE s.gpu_id = gpus.gpu_id AND s.time_us >= $1 ORDER BY time_us LIMIT 1) AS next";
+  auto found = connection.run(dialect == Dialect::kSqlite ? sqlite : postgres, {time_us});
+  if (!found) return fail(found.error());
+  if (found->rows.empty()) return std::optional<std::int64_t>();
+  return found->rows.front().optional_integer(0);
+}
+
+}  // namespace aether::store

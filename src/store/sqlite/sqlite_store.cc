@@ -1,0 +1,177 @@
+#include "store/sqlite/sqlite_store.h"
+
+#include <sqlite3.h>
+
+#include <fmt/format.h>
+
+#include "base/files.h"
+#include "store/sql/connection_pool.h"
+#include "store/sql/job_tables.h"
+#include "store/sql/maintenance.h"
+#include "store/sqlite/directory_lock.h"
+#include "store/sqlite/sample_table.h"
+#include "store/sqlite/sqlite_files.h"
+
+namespace aether {
+namespace {
+
+using store::Access;
+using store::Dialect;
+using store::SqlConnection;
+using store::SqliteConnection;
+
+constexpr std::size_t kReaders = 4;
+
+store::ConnectionPool::Opener reader_of(const std::string& path, store::Durability durability) {
+  return [path, durability]() -> Result<std::unique_ptr<SqlConnection>> {
+    auto connection = SqliteConnection::open(path, Access::kRead, durability);
+    if (!connection) return fail(connection.error());
+    return std::unique_ptr<SqlConnection>(std::move(*connection));
+  };
+}
+
+class OpenSqliteStore final : public SqliteStore {
+ public:
+  OpenSqliteStore(const Options& options, std::unique_ptr<store::DirectoryLock> lock, store::OpenedFile jobs,
+                  store::OpenedFile telemetry, store::SampleTable samples, std::int64_t rolled_until_us)
+      : lock_(std::move(lock)),
+        retention_(options.retention),
+        info_{"sqlite", sqlite3_libversion(), jobs.schema_version, options.directory},
+        jobs_(std::move(jobs.connection)),
+        telemetry_(std::move(telemetry.connection)),
+        job_readers_(kReaders, reader_of(options.directory + "/jobs.db", store::Durability::kEveryCommit)),
+        telemetry_readers_(kReaders, reader_of(options.directory + "/telemetry.db", store::Durability::kEventually)),
+        samples_(std::move(samples)),
+        maintenance_(
+            Dialect::kSqlite, options.retention, rolled_until_us,
+            [this](const auto& body) {
+              return telemetry_.write([&](SqliteConnection& connection) { return body(connection); });
+            },
+            store::remove_raw_samples) {}
+
+  Result<void> commit(const std::vector<Write>& writes) override {
+    return jobs_.write([&](SqliteConnection& connection) { return store::apply_writes(connection, writes); });
+  }
+
+  Result<void> append_samples(const std::vector<GpuSample>& samples) override {
+    return telemetry_.use([&](SqliteConnection& connection) -> Result<void> {
+      std::lock_guard lock(samples_mutex_);
+      auto done = in_transaction(connection, Access::kWrite, [&] {
+        return samples_.append(connection, samples, maintenance_.late_before_us());
+      });
+      AETHER_TRY(samples_.finish(connection, done.has_value()));
+      return done;
+    });
+  }
+
+  Result<StoredState> load() override {
+    return store::read_value<StoredState>(job_readers_, [](SqlConnection& connection) { return store::load_state(connection); });
+  }
+
+  Result<Epoch> reserve_epochs(std::uint64_t count) override {
+    Epoch first = 0;
+    AETHER_TRY(jobs_.write([&](SqliteConnection& connection) -> Result<void> {
+      auto reserved = store::reserve_epochs(connection, count);
+      if (!reserved) return fail(reserved.error());
+      first = *reserved;
+      return {};
+    }));
+    return first;
+  }
+
+  Result<std::vector<Job>> find_jobs(const JobQuery& query) override {
+    return store::read_value<std::vector<Job>>(job_readers_,
+                                  [&](SqlConnection& connection) { return store::find_jobs(connection, query); });
+  }
+  Result<Job> find_job(const JobId& id) override {
+    return store::found_or(store::read_value<std::optional<Job>>(
+                        job_readers_, [&](SqlConnection& connection) { return store::find_job(connection, id); }),
+                    "no job " + id.str());
+  }
+  Result<Job> find_job_by_number(std::int64_t number) override {
+    return store::found_or(
+        store::read_value<std::optional<Job>>(
+            job_readers_, [&](SqlConnection& connection) { return store::find_job_by_number(connection, number); }),
+        fmt::format("no job {}", number));
+  }
+  Result<std::optional<Job>> find_job_by_idempotency_key(const std::string& user, const std::string& key) override {
+    return store::read_value<std::optional<Job>>(
+        job_readers_, [&](SqlConnection& connection) { return store::find_job_by_key(connection, user, key); });
+  }
+  Result<std::vector<JobEvent>> job_events(const JobId& id) override {
+    return store::read_value<std::vector<JobEvent>>(
+        job_readers_, [&](SqlConnection& connection) { return store::job_events(connection, id); });
+  }
+  Result<PlacementRecord> placement(const JobId& id) override {
+    return store::found_or(
+        store::read_value<std::optional<PlacementRecord>>(
+            job_readers_, [&](SqlConnection& connection) { return store::find_placement(connection, id); }),
+        "no placement of job " + id.str());
+  }
+
+  Result<Series> series(const SeriesQuery& query) override {
+    return store::read_value<Series>(telemetry_readers_, [&](SqlConnection& connection) {
+      return store::read_series(connection, Dialect::kSqlite, query);
+    });
+  }
+
+  Result<std::vector<GpuSample>> latest_samples() override {
+    std::lock_guard lock(samples_mutex_);
+    return samples_.latest();
+  }
+
+  Result<std::uint64_t> count_samples() override {
+    auto state = store::read_value<store::TelemetryState>(
+        telemetry_readers_, [](SqlConnection& connection) { return store::read_telemetry_state(connection); });
+    if (!state) return fail(state.error());
+    return static_cast<std::uint64_t>(state->sample_count);
+  }
+
+  Result<std::uint64_t> maintain(Time now) override {
+    auto removed = maintenance_.run(now);
+    if (!removed) return removed;
+    AETHER_TRY(jobs_.write([&](SqliteConnection& connection) -> Result<void> {
+      auto alerts = store::remove_cleared_alerts(connection, now - retention_.cleared_alerts);
+      if (!alerts) return fail(alerts.error());
+      *removed += static_cast<std::uint64_t>(*alerts);
+      return {};
+    }));
+    return removed;
+  }
+
+  StoreInfo info() const override { return info_; }
+
+ private:
+  const std::unique_ptr<store::DirectoryLock> lock_;  // first in, last out
+  const store::Retention retention_;
+  const StoreInfo info_;
+  store::LockedConnection<SqliteConnection> jobs_;
+  store::LockedConnection<SqliteConnection> telemetry_;
+  store::ConnectionPool job_readers_;
+  store::ConnectionPool telemetry_readers_;
+  std::mutex samples_mutex_;
+  store::SampleTable samples_;
+  store::Maintenance maintenance_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<Store>> SqliteStore::open(Options options) {
+  AETHER_TRY(make_private_directory(options.directory));
+  auto lock = store::DirectoryLock::take(options.directory);
+  if (!lock) return fail(lock.error());
+  auto jobs = store::open_for_writing(options.directory + "/jobs.db", store::Durability::kEveryCommit,
+                                      store::Check::kAfterUncleanStop, store::sqlite_jobs_migrations());
+  if (!jobs) return fail(jobs.error());
+  auto telemetry = store::open_for_writing(options.directory + "/telemetry.db", store::Durability::kEventually,
+                                           store::Check::kNever, store::sqlite_telemetry_migrations());
+  if (!telemetry) return fail(telemetry.error());
+  auto state = store::read_telemetry_state(*telemetry->connection);
+  if (!state) return fail(state.error());
+  store::SampleTable samples;
+  AETHER_TRY(samples.load(*telemetry->connection));
+  return std::unique_ptr<Store>(new OpenSqliteStore(options, std::move(*lock), std::move(*jobs),
+                                                    std::move(*telemetry), std::move(samples), state->rolled_1m));
+}
+
+}  // namespace aether

@@ -1,0 +1,35 @@
+#pragma once
+// The flags of `submit` and `run`, and the JobSpec that they become. Only what the user gave goes into the JSON: the rest
+// is the server's business (templates, defaults), and the idempotency key covers the body as the user meant it.
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "client/json_view.h"
+#include "client/outcome.h"
+
+namespace CLI {
+class App;
+}
+
+namespace aether::client {
+
+struct JobSpecFlags {
+  std::vector<std::string> argv;
+  std::string script_file;
+  std::string name, type, gpu_type, gpu_mem, share, time, chdir, grace;
+  bool unique = false, hold = false;
+  std::optional<int> gpus, priority;
+  std::vector<std::string> env, labels;  // K=V, or K alone: the value of this environment
+  std::string env_file;
+};
+
+void add_job_spec_flags(CLI::App& verb, JobSpecFlags& flags);
+
+// kUsage with the flag's name and the remedy.
+Outcome<Json> job_spec_json(const JobSpecFlags& flags);
+
+// RFC 9562 UUID version 7.
+std::string make_uuid_v7(std::int64_t unix_ms, std::uint64_t random_high, std::uint64_t random_low);
+
+}  // namespace aether::client

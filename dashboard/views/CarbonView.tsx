@@ -1,0 +1,3 @@
+'use client';
+import { PageSkeleton } from '@/ui/PageSkeleton';
+export function CarbonView() { return <PageSkeleton title="CarbonView" />; }

@@ -1,0 +1,3 @@
+'use client';
+import { PageSkeleton } from '@/ui/PageSkeleton';
+export function GpusView() { return <PageSkeleton title="GpusView" />; }

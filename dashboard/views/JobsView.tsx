@@ -1,0 +1,3 @@
+'use client';
+import { PageSkeleton } from '@/ui/PageSkeleton';
+export function JobsView() { return <PageSkeleton title="JobsView" />; }

@@ -1,0 +1,3 @@
+'use client';
+import { PageSkeleton } from '@/ui/PageSkeleton';
+export function NodesView() { return <PageSkeleton title="NodesView" />; }

@@ -5,6 +5,7 @@ import '@/styles/tokens.css';
 import '@/styles/base.css';
 import '@/styles/shell.css';
 import '@/styles/overview.css';
+import 'uplot/dist/uPlot.min.css';
 import '@/styles/pages.css';
 import { AppProvider } from '@/ui/hooks';
 import { Shell } from '@/ui/Shell';

@@ -78,7 +78,7 @@ const looks: Record<GpuState, StateLook> = {
 export const stateLook = (state: string): StateLook => looks[state as GpuState] ?? { ...looks.no_data, word: state.replace(/_/g, ' ') };
 
 /** Runs of neighbouring GPUs that one job holds: the bands under the cells. */
-export interface Band { jobId: string; number: number; name: string; start: number; length: number; idle: boolean }
+export interface Band { jobId: string; number: number; name: string; start: number; length: number; idle: boolean; idleS: number | null }
 export function bandsOf(gpus: readonly Gpu[]): Band[] {
   const bands: Band[] = [];
   gpus.forEach((gpu, i) => {
@@ -89,10 +89,16 @@ export function bandsOf(gpus: readonly Gpu[]): Band[] {
       last.length += 1;
       last.idle &&= gpu.state === 'idle';
     } else {
-      bands.push({ jobId: job.job_id, number: job.number, name: job.name, start: i, length: 1, idle: gpu.state === 'idle' });
+      bands.push({ jobId: job.job_id, number: job.number, name: job.name, start: i, length: 1, idle: gpu.state === 'idle', idleS: idleSeconds(gpu) });
     }
   });
   return bands;
+}
+
+function idleSeconds(gpu: Gpu): number | null {
+  if (gpu.state !== 'idle' || !gpu.state_since || !gpu.sample) return null;
+  const seconds = (Date.parse(gpu.sample.time) - Date.parse(gpu.state_since)) / 1000;
+  return seconds >= 0 ? seconds : null;
 }
 
 export function byNode(gpus: Iterable<Gpu>): Map<string, Gpu[]> {

@@ -1,7 +1,7 @@
 'use client';
 import { memo, useCallback, useMemo, useState, type CSSProperties } from 'react';
 import type { FleetNode, Gpu } from '@/api/types';
-import { celsius, power } from '@/lib/format';
+import { celsius, duration, power } from '@/lib/format';
 import { bandsOf, byNode, cellValue, mapMetrics, scaleOf, stateLook, temperatureLowC, type MapMetric } from '@/lib/gpu';
 import { linePath } from '@/lib/draw/spark';
 import { jobColor, rampCell, inkOn, hexToRgb, type Theme } from '@/lib/ramp';
@@ -18,15 +18,15 @@ const sparkPoints = 45;
 const rowLength = 8;
 
 /** One cell per GPU, grouped by node. One tab stop; arrows move inside. Above 512 GPUs nodes become strips on a canvas. */
-export function FleetMap({ metric }: { metric: MapMetric }) {
+export function FleetMap({ metric, only }: { metric: MapMetric; only?: string }) {
   const gpus = useStore((s) => s.gpus);
   const nodes = useStore((s) => s.nodes);
   const tick = useStore((s) => s.tick);
   const theme = useTheme();
   const [active, setActive] = useState<string | null>(null);
-  const groups = useMemo(() => byNode(gpus.values()), [gpus]);
+  const groups = useMemo(() => byNode([...gpus.values()].filter((g) => !only || g.node === only)), [gpus, only]);
   const focus = useCallback((uuid: string) => setActive(uuid), []);
-  if (gpus.size > ringGpuLimit) return <FleetCanvas groups={groups} metric={metric} theme={theme} />;
+  if (gpus.size > ringGpuLimit && !only) return <FleetCanvas groups={groups} metric={metric} theme={theme} />;
   const current = active && gpus.has(active) ? active : groups.values().next().value?.[0]?.gpu_uuid ?? null;
   return (
     <div className={`fleet ${groups.size === 1 ? 'one' : ''}`} onKeyDown={moveFocus}>
@@ -105,7 +105,7 @@ function Bands({ row, columns }: { row: Gpu[]; columns: string }) {
       {bands.map((b) => (
         <EntityLink key={`${b.jobId}-${b.start}`} className={b.idle ? 'band idle' : 'band'} href={jobUrl(b.number)} tabIndex={-1} title={`${b.number} ${b.name}`}
           style={{ gridColumn: `${b.start + 1} / span ${b.length}`, ['--j' as string]: jobColor(b.number) }}>
-          <b>{b.name}</b>{b.length > 2 ? <span>{b.number}{b.idle ? ' · idle' : ''}</span> : null}
+          <b>{b.name}</b>{b.length > 2 ? <span>{b.number}{b.idle ? ` · idle${b.idleS !== null ? ` ${duration(b.idleS)}` : ''}` : ''}</span> : null}
         </EntityLink>
       ))}
     </div>

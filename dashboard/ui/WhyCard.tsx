@@ -44,7 +44,7 @@ export function WhyBody({ explain, job, now, brief = false }: { explain: Explain
   return (
     <div className="why">
       <p className="ans">{!waits && placement ? placement.summary : explain.summary}</p>
-      {waits ? <p className="eta num">{etaSentence(eta, now)}{explain.queue_position != null ? ` · place ${explain.queue_position} in the queue` : ''}</p> : null}
+      {waits ? <p className="eta num">{etaSentence(eta, now, !brief)}{explain.queue_position != null ? ` · ${brief ? 'place' : 'place in the queue:'} ${explain.queue_position}` : ''}</p> : null}
       {!waits && placement ? <p className="eta">Chosen by {placement.policy === 'model' && placement.model ? `model ${placement.model.name} ${placement.model.version}` : `heuristic${placement.fallback_reason ? `: ${placement.fallback_reason}` : ''}`} · <EntityLink className="link" href={jobUrl(job.number, 'placement')}>all candidates</EntityLink></p> : null}
       {checks.length ? <ul className="checks num">{(brief ? checks.slice(0, 7) : checks).map((c, i) => <CheckRow key={`${c.code}-${i}`} check={c} />)}</ul> : null}
       {explain.counterfactuals?.length ? (
@@ -86,13 +86,13 @@ function reasonText(r: Reason): string {
   return parts.filter(Boolean).join('; ') || reasonChip(r.code);
 }
 
-export function etaSentence(eta: Explain['start_eta'], now: number): string {
+export function etaSentence(eta: Explain['start_eta'], now: number, withHitRate = false): string {
   const p50 = parseTime(eta?.p50);
   if (p50 === null) return 'no estimate yet';
   const from = parseTime(eta?.p10);
   const to = parseTime(eta?.p90);
   const spread = from !== null && to !== null ? ` (${clock(from)}–${clock(to)})` : '';
-  const hit = eta?.coverage_30d != null ? `, right in ${Math.round(eta.coverage_30d * 100)} % of the last 30 days` : '';
+  const hit = withHitRate && eta?.coverage_30d != null ? `, right in ${Math.round(eta.coverage_30d * 100)} % of the last 30 days` : '';
   return `starts ≈ ${instant(p50, now)}${spread}${hit}`;
 }
 

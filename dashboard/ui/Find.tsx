@@ -1,0 +1,72 @@
+'use client';
+import { useEffect, useMemo, useState, type KeyboardEvent } from 'react';
+import { stateLook } from '@/lib/gpu';
+import { stateWord } from '@/lib/reasons';
+import { gpuUrl, jobUrl, nodeUrl } from '@/lib/url';
+import { useStore } from './hooks';
+import { useNavigate } from './navigation';
+import { Dialog } from './parts';
+
+interface Hit { key: string; kind: string; text: string; note: string; href: string }
+const hitLimit = 12;
+const pageHits: Hit[] = [['Overview', '/'], ['GPUs', '/gpus'], ['Jobs', '/jobs'], ['Submit a job', '/submit'], ['Anomalies', '/anomalies'], ['Carbon', '/carbon'], ['Nodes', '/nodes']]
+  .map(([text, href]) => ({ key: href!, kind: 'page', text: text!, note: '', href: href! }));
+
+export function Find({ open, onOpen, onClose }: { open: boolean; onOpen: () => void; onClose: () => void }) {
+  useEffect(() => {
+    const onKey = (event: globalThis.KeyboardEvent): void => {
+      if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === 'k') {
+        event.preventDefault();
+        onOpen();
+      }
+    };
+    window.addEventListener('keydown', onKey);
+    return () => window.removeEventListener('keydown', onKey);
+  }, [onOpen]);
+  return <Dialog open={open} onClose={onClose} title="Find">{open ? <FindBody onClose={onClose} /> : null}</Dialog>;
+}
+
+function FindBody({ onClose }: { onClose: () => void }) {
+  const gpus = useStore((s) => s.gpus);
+  const jobs = useStore((s) => s.jobs);
+  const nodes = useStore((s) => s.nodes);
+  const navigate = useNavigate();
+  const [text, setText] = useState('');
+  const [at, setAt] = useState(0);
+  const all = useMemo<Hit[]>(() => [
+    ...[...jobs.values()].sort((a, b) => b.number - a.number).map((j) => ({ key: j.job_id, kind: 'job', text: `${j.number} ${j.name}`, note: stateWord(j.state), href: jobUrl(j.number) })),
+    ...[...nodes.values()].map((n) => ({ key: n.node, kind: 'node', text: n.node, note: n.state, href: nodeUrl(n.node) })),
+    ...[...gpus.values()].map((g) => ({ key: g.gpu_uuid, kind: 'GPU', text: `${g.node} GPU ${g.gpu_index}`, note: stateLook(g.state).word, href: gpuUrl(g.gpu_uuid) })),
+  ], [gpus, jobs, nodes]);
+  const words = text.toLowerCase().split(/\s+/).filter(Boolean);
+  const hits = (words.length ? [...pageHits, ...all] : pageHits).filter((h) => words.every((w) => `${h.kind} ${h.text} ${h.key}`.toLowerCase().includes(w))).slice(0, hitLimit);
+  const go = (hit: Hit | undefined): void => {
+    if (!hit) return;
+    onClose();
+    navigate(hit.href);
+  };
+  const onKeyDown = (event: KeyboardEvent): void => {
+    const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+    if (step) {
+      event.preventDefault();
+      setAt((i) => Math.min(hits.length - 1, Math.max(0, i + step)));
+    } else if (event.key === 'Enter') {
+      event.preventDefault();
+      go(hits[at]);
+    }
+  };
+  return (
+    <div className="find-body">
+      <input type="search" role="combobox" aria-label="Find a GPU, job, node or page" aria-expanded="true" aria-controls="find-hits" aria-activedescendant={hits[at] ? `find-${at}` : undefined}
+        autoFocus value={text} placeholder="4131, llama, node-03 gpu 2 …" onChange={(e) => { setText(e.target.value); setAt(0); }} onKeyDown={onKeyDown} />
+      <ul id="find-hits" role="listbox" aria-label="Found">
+        {hits.map((h, i) => (
+          <li key={h.key} id={`find-${i}`} role="option" aria-selected={i === at} onClick={() => go(h)} onMouseMove={() => setAt(i)}>
+            <span className="chip">{h.kind}</span><b>{h.text}</b><span className="d">{h.note}</span>
+          </li>
+        ))}
+      </ul>
+      {hits.length === 0 ? <p className="d">Nothing matches “{text}”. Finished jobs are under Jobs, finished.</p> : null}
+    </div>
+  );
+}

@@ -1,0 +1,148 @@
+'use client';
+import { memo, useCallback, useMemo, useState, type CSSProperties } from 'react';
+import type { FleetNode, Gpu } from '@/api/types';
+import { celsius, duration, power } from '@/lib/format';
+import { bandsOf, byNode, cellValue, mapMetrics, scaleOf, stateLook, temperatureLowC, type MapMetric } from '@/lib/gpu';
+import { linePath } from '@/lib/draw/spark';
+import { jobColor, rampCell, inkOn, hexToRgb, type Theme } from '@/lib/ramp';
+import { gpuUrl, jobUrl, nodeUrl } from '@/lib/url';
+import { ringGpuLimit } from '@/lib/store';
+import { FleetCanvas } from './FleetCanvas';
+import { useApp, useStore, useTheme } from './hooks';
+import { Icon } from './Icon';
+import { EntityLink } from './navigation';
+import { Segments, Skeleton } from './parts';
+import { moveFocus } from './roving';
+
+const sparkPoints = 45;
+const rowLength = 8;
+
+/** One cell per GPU, grouped by node. One tab stop; arrows move inside. Above 512 GPUs nodes become strips on a canvas. */
+export function FleetMap({ metric, only }: { metric: MapMetric; only?: string }) {
+  const gpus = useStore((s) => s.gpus);
+  const nodes = useStore((s) => s.nodes);
+  const tick = useStore((s) => s.tick);
+  const theme = useTheme();
+  const [active, setActive] = useState<string | null>(null);
+  const groups = useMemo(() => byNode([...gpus.values()].filter((g) => !only || g.node === only)), [gpus, only]);
+  const focus = useCallback((uuid: string) => setActive(uuid), []);
+  if (gpus.size > ringGpuLimit && !only) return <FleetCanvas groups={groups} metric={metric} theme={theme} />;
+  const current = active && gpus.has(active) ? active : groups.values().next().value?.[0]?.gpu_uuid ?? null;
+  return (
+    <div className={`fleet ${groups.size === 1 ? 'one' : ''}`} onKeyDown={moveFocus}>
+      {[...groups].map(([name, list]) => <NodeGroup key={name} name={name} gpus={list} node={nodes.get(name)} metric={metric} theme={theme} tick={tick} active={current} onFocus={focus} />)}
+    </div>
+  );
+}
+
+export function FleetSkeleton({ nodes = 8 }: { nodes?: number }) {
+  return (
+    <div className="fleet" role="status" aria-label="Loading the fleet">
+      {Array.from({ length: nodes }, (_, n) => (
+        <div className="node" key={n}><div className="nh"><Skeleton className="sk-node" /></div><div className="cells c8">{Array.from({ length: rowLength }, (_, i) => <Skeleton key={i} className="sk-cell" />)}</div><div className="bands c8" /></div>
+      ))}
+    </div>
+  );
+}
+
+interface GroupProps { name: string; gpus: Gpu[]; node: FleetNode | undefined; metric: MapMetric; theme: Theme; tick: number; active: string | null; onFocus: (uuid: string) => void }
+
+function NodeGroup({ name, gpus, node, metric, theme, tick, active, onFocus }: GroupProps) {
+  const rows = Array.from({ length: Math.ceil(gpus.length / rowLength) }, (_, r) => gpus.slice(r * rowLength, (r + 1) * rowLength));
+  const columns = gpus.length > 4 ? 'c8' : 'c4';
+  const tag = nodeTag(gpus, node);
+  return (
+    <div className="node" role="group" aria-label={`${name}${tag ? `, ${tag.text}` : ''}`}>
+      <div className="nh">
+        <EntityLink className="mono-name" href={nodeUrl(name)} tabIndex={-1}>{name}</EntityLink>
+        {tag ? <span className={`tag ${tag.tone}`}>{tag.text}</span> : null}
+        <span className="st num"><span>{celsius(node?.temperature_max_c)}</span><span>{power(node?.power_draw_w)}</span></span>
+      </div>
+      {rows.map((row, r) => (
+        <div className="node-row" key={r}>
+          <div className={`cells ${columns}`}>
+            {row.map((gpu) => <Cell key={gpu.gpu_uuid} gpu={gpu} metric={metric} theme={theme} tick={tick} active={active === gpu.gpu_uuid} onFocus={onFocus} />)}
+          </div>
+          <Bands row={row} columns={columns} />
+        </div>
+      ))}
+    </div>
+  );
+}
+
+const Cell = memo(function Cell({ gpu, metric, theme, active, onFocus }: { gpu: Gpu; metric: MapMetric; theme: Theme; tick: number; active: boolean; onFocus: (uuid: string) => void }) {
+  const { store } = useApp();
+  const look = stateLook(gpu.state);
+  const value = cellValue(metric, gpu);
+  const filled = look.cell === 'fill';
+  const label = `${gpu.node} GPU ${gpu.gpu_index}: ${filled ? value.spoken : look.word}${filled && gpu.state !== 'busy' ? `, ${look.word}` : ''}${gpu.state_reason ? `, ${gpu.state_reason}` : ''}`;
+  const job = gpu.jobs[0];
+  let style: CSSProperties | undefined;
+  if (filled && metric === 'job' && job) {
+    const color = jobColor(job.number);
+    style = { background: color, color: inkOn(hexToRgb(color)) === 'black' ? '#000' : '#fff' };
+  } else if (filled && value.pct !== null) {
+    const c = rampCell(theme, value.pct);
+    style = { background: c.background, color: c.ink };
+  }
+  const ringName = mapMetrics.find((m) => m.id === metric)?.ring ?? null;
+  const ring = filled && ringName ? store.ring(gpu.gpu_uuid, ringName) : null;
+  const d = ring && ring.length > 2 && ringName ? linePath(ring.downsample(sparkPoints), { width: 50, height: 20, ...scaleOf(ringName, gpu), pad: 1 }) : '';
+  const classes = ['cell', `is-${look.cell}`, look.tone !== 'none' && filled && look.glyph ? `tone-${look.tone}` : '', filled && (value.pct === null || value.pct < 8) && metric !== 'job' ? 'low' : ''].join(' ');
+  return (
+    <EntityLink className={classes} style={style} href={gpuUrl(gpu.gpu_uuid)} aria-label={label} title={gpu.state_reason ?? undefined} data-roving data-uuid={gpu.gpu_uuid} tabIndex={active ? 0 : -1} onFocus={() => onFocus(gpu.gpu_uuid)}>
+      <span className="n num">{filled ? value.text : look.word === 'quarantined' ? 'held' : look.word}</span>
+      {d ? <svg className="cell-spark" viewBox="0 0 50 20" preserveAspectRatio="none" aria-hidden="true"><path d={d} fill="none" stroke="currentColor" strokeWidth="1.2" vectorEffect="non-scaling-stroke" /></svg> : null}
+      {look.glyph && (filled || look.glyph === 'lock') ? <span className="g"><Icon name={look.glyph} size={12} /></span> : null}
+    </EntityLink>
+  );
+});
+
+function Bands({ row, columns }: { row: Gpu[]; columns: string }) {
+  const bands = bandsOf(row);
+  return (
+    <div className={`bands ${columns}`}>
+      {bands.map((b) => (
+        <EntityLink key={`${b.jobId}-${b.start}`} className={b.idle ? 'band idle' : 'band'} href={jobUrl(b.number)} tabIndex={-1} title={`${b.number} ${b.name}`}
+          style={{ gridColumn: `${b.start + 1} / span ${b.length}`, ['--j' as string]: jobColor(b.number) }}>
+          <b>{b.name}</b>{b.length > 2 ? <span>{b.number}{b.idle ? ` · idle${b.idleS !== null ? ` ${duration(b.idleS)}` : ''}` : ''}</span> : null}
+        </EntityLink>
+      ))}
+    </div>
+  );
+}
+
+function nodeTag(gpus: readonly Gpu[], node: FleetNode | undefined): { text: string; tone: string } | null {
+  if (node && node.state !== 'up') return { text: node.state, tone: node.state === 'drained' || node.state === 'down' ? 'crit' : 'warn' };
+  const count = (state: string): number => gpus.filter((g) => g.state === state).length;
+  for (const [state, tone] of [['lost', 'crit'], ['quarantined', 'crit'], ['throttling', 'warn'], ['idle', 'warn'], ['slow', 'info']] as const) {
+    const n = count(state);
+    if (n) return { text: `${n} ${state}`, tone };
+  }
+  return null;
+}
+
+export function MapControls({ metric, onChange }: { metric: MapMetric; onChange: (metric: MapMetric) => void }) {
+  const gpus = useStore((s) => s.gpus);
+  const first = gpus.values().next().value;
+  const ends: Record<MapMetric, [string, string] | null> = {
+    busy: ['0', '100 %'], memory: ['0', '100 %'], temp: [`${temperatureLowC}`, `${first?.temperature_slowdown_c ?? 90} °C`], power: ['0', `${first?.power_limit_w ? Math.round(first.power_limit_w) : 'limit'} W`], job: null,
+  };
+  const shown = ends[metric];
+  return (
+    <>
+      {shown ? <div className="legend" aria-hidden="true"><span>{shown[0]}</span><span className="ramp" /><span>{shown[1]}</span></div> : <div className="legend">one colour per job</div>}
+      <Segments label="Colour by" items={mapMetrics} value={metric} onChange={(id) => onChange(id as MapMetric)} />
+    </>
+  );
+}
+
+/** "8 nodes × 8 H200", or the counts when nodes differ. */
+export function fleetWords(groups: ReadonlyMap<string, readonly Gpu[]>, shortName: (name: string) => string): string {
+  if (groups.size === 0) return '';
+  const sizes = new Set([...groups.values()].map((g) => g.length));
+  const names = new Set([...groups.values()].flat().map((g) => shortName(g.gpu_name)));
+  const what = names.size === 1 ? [...names][0]! : 'GPUs';
+  const nodes = groups.size === 1 ? '1 node' : `${groups.size} nodes`;
+  return sizes.size === 1 ? `${nodes} × ${[...sizes][0]} ${what}` : `${nodes}, ${[...groups.values()].flat().length} ${what}`;
+}

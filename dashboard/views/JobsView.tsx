@@ -1,0 +1,83 @@
+'use client';
+import { useMemo } from 'react';
+import type { Job, Page } from '@/api/types';
+import { duration, instant, missing, parseTime } from '@/lib/format';
+import { matchesJob, parseSearch } from '@/lib/search';
+import { jobGroup, reasonChip, type JobGroup } from '@/lib/reasons';
+import { jobUrl, pageUrl } from '@/lib/url';
+import { useFetch, useNow, useStore, useValues } from '@/ui/hooks';
+import { useUrlQuery } from '@/ui/navigation';
+import { Empty, Panel, Problem, SkeletonRows, Tabs } from '@/ui/parts';
+import { Rows, type Column } from '@/ui/Rows';
+import { useSubmit } from '@/ui/Shell';
+import { JobTag } from '@/ui/StateTag';
+import { waitingInOrder } from '@/ui/WaitingJobs';
+import { JobDetail } from './JobDetail';
+
+export function JobsView() {
+  const query = useUrlQuery();
+  const id = query.get('id');
+  return id ? <JobDetail id={id} /> : <JobList />;
+}
+
+const groups: readonly JobGroup[] = ['waiting', 'running', 'finished'];
+
+function columnsOf(group: JobGroup, now: number): Column<Job>[] {
+  const ago = (text: string | null): string => {
+    const t = parseTime(text);
+    return t && now ? duration((now - t) / 1000) : missing;
+  };
+  const length = (j: Job): string => {
+    const from = parseTime(j.started_at);
+    const to = parseTime(j.ended_at) ?? now;
+    return from ? duration((to - from) / 1000) : missing;
+  };
+  const base: Column<Job>[] = [
+    { head: 'Job', cell: () => null },
+    { head: 'Name', cell: (j) => <b>{j.name}</b> },
+    { head: 'State', cell: (j) => <JobTag state={j.state} flags={j.flags} /> },
+    { head: 'User', cell: (j) => j.user ?? missing },
+    { head: 'GPUs', className: 'r', cell: (j) => j.gpus },
+  ];
+  if (group === 'waiting') return [...base, { head: 'Waits', className: 'r', cell: (j) => ago(j.submitted_at) }, { head: 'Priority', className: 'r', cell: (j) => j.priority ?? missing }, { head: 'Why', className: 'wide', cell: (j) => <><span className="chip">{reasonChip(j.reason?.code)}</span>{j.reason?.summary ?? missing}</> }];
+  if (group === 'running') return [...base, { head: 'Runs', className: 'r', cell: length }, { head: 'Where', className: 'wide', cell: (j) => j.gpu_ids.length > 4 ? `${j.gpu_ids.slice(0, 3).join(', ')} and ${j.gpu_ids.length - 3} more` : j.gpu_ids.join(', ') || j.node || missing }];
+  return [...base, { head: 'Ran', className: 'r', cell: length }, { head: 'Ended', className: 'r', cell: (j) => instant(parseTime(j.ended_at), now) }, { head: 'Exit', className: 'wide', cell: (j) => (j.exit ? [j.exit.exit_code !== null ? `code ${j.exit.exit_code}` : null, j.exit.signal ? `signal ${j.exit.signal}` : null, j.exit.cause && j.exit.cause !== 'self' ? j.exit.cause.replace(/_/g, ' ') : null, j.exit.message].filter(Boolean).join(', ') : missing) }];
+}
+
+function JobList() {
+  const query = useUrlQuery();
+  const openSubmit = useSubmit();
+  const jobs = useValues(useStore((s) => s.jobs));
+  const loaded = useStore((s) => s.loaded.jobs);
+  const link = useStore((s) => s.link);
+  const now = useNow();
+  const asked = query.get('tab') as JobGroup | null;
+  const group: JobGroup = asked && groups.includes(asked) ? asked : 'running';
+  const text = query.get('q') ?? '';
+  const search = useMemo(() => parseSearch(text), [text]);
+  // The stream holds recent jobs only; older finished ones come from the server.
+  const older = useFetch<Page<Job>>(group === 'finished' ? pageUrl('/jobs', { state: 'finished', limit: '200' }) : null, { pollMs: 30_000 });
+  const counts = useMemo(() => Object.fromEntries(groups.map((g) => [g, jobs.filter((j) => jobGroup(j.state) === g).length])), [jobs]);
+  const shown = useMemo(() => {
+    const all = new Map<string, Job>((older.data?.items ?? []).map((j) => [j.job_id, j]));
+    for (const j of jobs) all.set(j.job_id, j);
+    const mine = [...all.values()].filter((j) => jobGroup(j.state) === group && matchesJob(j, search));
+    return group === 'waiting' ? waitingInOrder(mine) : mine.sort((a, b) => b.number - a.number);
+  }, [jobs, older.data, group, search]);
+  const columns = useMemo(() => columnsOf(group, now), [group, now]);
+  return (
+    <main id="main" tabIndex={-1} className={`page ${link === 'offline' ? 'dim' : ''}`}>
+      <div className="page-head"><h1>Jobs</h1><div className="grow" />
+        <input data-filter type="search" className="wide-filter" aria-label="Search jobs" placeholder="name, or user:me state:failed gpus>4" value={text} onChange={(e) => query.change({ q: e.target.value })} /></div>
+      <Panel title={<span className="vh">List</span>} className="tabbed">
+        <Tabs name="jobs" label="Jobs by state" value={group} onChange={(t) => query.change({ tab: t }, 'push')} items={groups.map((g) => ({ id: g, label: <>{g.charAt(0).toUpperCase() + g.slice(1)}{g !== 'finished' ? <span className="pill num">{counts[g]}</span> : null}</> }))} />
+        <div role="tabpanel" id="jobs-panel" aria-labelledby={`jobs-${group}`}>
+          {older.error && group === 'finished' ? <div className="pad"><Problem error={older.error} onRetry={older.reload} /></div> : null}
+          {!loaded ? <SkeletonRows rows={10} label="Loading jobs" /> : shown.length === 0 ? (
+            <Empty><p>{text ? 'No job matches.' : group === 'waiting' ? 'Nothing is waiting.' : group === 'running' ? 'Nothing is running.' : 'Nothing has finished yet.'}</p>{!text ? <p><button type="button" className="quiet" onClick={openSubmit}>Submit a job</button></p> : null}</Empty>
+          ) : <Rows items={shown.slice(0, 300)} keyOf={(j) => j.job_id} hrefOf={(j) => jobUrl(j.number)} linkOf={(j) => j.number} columns={columns} caption={`Jobs, ${group}`} />}
+        </div>
+      </Panel>
+    </main>
+  );
+}

@@ -1,0 +1,11 @@
+'use client';
+import { SubmitForm } from '@/ui/SubmitForm';
+
+export function SubmitView() {
+  return (
+    <main id="main" tabIndex={-1} className="page">
+      <div className="page-head"><h1>Submit a job</h1></div>
+      <div className="panel padded"><SubmitForm /></div>
+    </main>
+  );
+}

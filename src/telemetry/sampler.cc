@@ -40,7 +40,8 @@ void Sampler::stop() {
   if (thread_.joinable()) thread_.join();
 }
 
-// Ticks lie on a grid, so a slow round shifts no later one; a round longer than the interval skips the ticks it covered.
+// Ticks lie on a grid, so a slow round shifts no later one; a round longer than the interval skips the ticks it
+// covered.
 void Sampler::run() {
   Mono next = clock_.mono();
   std::unique_lock lock(mutex_);

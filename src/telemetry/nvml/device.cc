@@ -235,7 +235,8 @@ void Device::read_errors(GpuSample& sample) {
   std::uint64_t count = 0;
   if (!sample.ecc_sbe_volatile_total && ask(Feature::kEcc, functions_.ecc_errors, kEccCorrected, kEccVolatile, &count))
     sample.ecc_sbe_volatile_total = real_value(count);
-  if (!sample.ecc_dbe_volatile_total && ask(Feature::kEcc, functions_.ecc_errors, kEccUncorrected, kEccVolatile, &count))
+  if (!sample.ecc_dbe_volatile_total &&
+      ask(Feature::kEcc, functions_.ecc_errors, kEccUncorrected, kEccVolatile, &count))
     sample.ecc_dbe_volatile_total = real_value(count);
   std::uint32_t replays = 0;
   if (!sample.pcie_replay_total && ask(Feature::kPcieReplay, functions_.pcie_replay, &replays))

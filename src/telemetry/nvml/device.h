@@ -1,6 +1,6 @@
 #pragma once
-// One GPU of one library generation: what does not change about it, and its readings. Remembers which metrics the device
-// or the library can't give, and does not ask for them again.
+// One GPU of one library generation: what does not change about it, and its readings. Remembers which metrics the
+// device or the library can't give, and does not ask for them again.
 #include <bitset>
 #include <optional>
 #include <string>

@@ -103,8 +103,8 @@ Result<void> Library::resolve() {
   if (f.init && f.shutdown && f.device_count && f.device_by_index && f.name && f.uuid && (f.memory_v2 || f.memory_v1))
     return {};
   return fail(ErrorCode::kUnsupported,
-              "the NVIDIA management library lacks a function that Aether needs (init, shutdown, device count, handle by "
-              "index, name, UUID, memory); the driver is older than any supported one");
+              "the NVIDIA management library lacks a function that Aether needs (init, shutdown, device count, handle "
+              "by index, name, UUID, memory); the driver is older than any supported one");
 }
 
 Result<void> Library::initialise() {

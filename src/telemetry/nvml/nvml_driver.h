@@ -1,5 +1,6 @@
 #pragma once
-// Adapter of GpuDriver on NVIDIA's management library, which is loaded at run time: Aether builds and starts without it.
+// Adapter of GpuDriver on NVIDIA's management library, which is loaded at run time: Aether builds and starts without
+// it.
 #include <chrono>
 #include <map>
 #include <memory>

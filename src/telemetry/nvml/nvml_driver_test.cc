@@ -10,6 +10,7 @@
 #include <gmock/gmock.h>
 
 #include "telemetry/contract_test.h"
+#include "telemetry/sampler.h"
 
 namespace aether {
 namespace {
@@ -352,6 +353,37 @@ TEST_F(NvmlDriverTest, EnumerationFindsGpusThatCameAndWent) {
   EXPECT_EQ(driver->enumerate()->size(), 3u);
   control.set({"gpus 2"});
   EXPECT_EQ(driver->enumerate()->size(), 2u);
+}
+
+// Twenty seconds without a driver, then another version with its energy counters at zero.
+TEST_F(NvmlDriverTest, SamplerOutlivesADriverReload) {
+  open();
+  std::map<int, GpuSample> last;
+  std::size_t inventories = 0;
+  Sampler sampler(
+      NodeId("n"), *driver, clock, {}, [&](GpuSample s) { last[s.gpu_index] = std::move(s); },
+      [&](std::vector<GpuInfo>) { ++inventories; });
+  const auto run = [&](int rounds) {
+    last.clear();
+    for (int i = 0; i < rounds; ++i) {
+      sampler.tick();
+      clock.advance(seconds(1));
+    }
+  };
+  run(5);
+  EXPECT_EQ(last.size(), 4u);
+  EXPECT_EQ(last[3].sample_seq, 5u);
+  control.set({"all.error 9", "init.error 9"});
+  run(20);
+  EXPECT_TRUE(last.empty());
+  EXPECT_EQ(sampler.counters().failed_reads, 80u);
+  control.set({"driver_version 580.1", "gpu.3.energy_mj 12"});
+  run(16);
+  ASSERT_EQ(last.size(), 4u);
+  EXPECT_EQ(last[3].energy_total_mj, 12u);
+  EXPECT_GT(last[3].sample_seq, 5u);
+  EXPECT_EQ(inventories, 1u);  // the same GPUs as before
+  EXPECT_EQ(driver->driver_version(), "580.1");
 }
 
 // Every code at every call, one at a time: no crash, the answer is one of the port's, the others go on, and after the

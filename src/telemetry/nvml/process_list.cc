@@ -33,7 +33,8 @@ std::optional<std::vector<GpuProcess>> parse_with_stride(std::span<const std::by
     if (!is_instance(read_at<std::uint32_t>(buffer, at + kProcessGpuInstanceOffset)) ||
         !is_instance(read_at<std::uint32_t>(buffer, at + kProcessComputeInstanceOffset)))
       return std::nullopt;
-    out.push_back({static_cast<int>(pid), mebibytes_of_bytes(read_at<std::uint64_t>(buffer, at + kProcessMemoryOffset))});
+    const auto memory_bytes = read_at<std::uint64_t>(buffer, at + kProcessMemoryOffset);
+    out.push_back({static_cast<int>(pid), mebibytes_of_bytes(memory_bytes)});
   }
   return out;
 }

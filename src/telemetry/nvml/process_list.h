@@ -1,7 +1,7 @@
 #pragma once
-// The processes on a GPU. Drivers 535.43 to 535.86 write entries of 32 or 40 bytes where 24 are declared, so that a naive
-// reader sees process ids such as 0 and 4294967295. The buffer is therefore twice as large as asked for and poisoned;
-// how far the library wrote tells the size of its entries, and a list that still looks wrong is refused.
+// The processes on a GPU. Drivers 535.43 to 535.86 write entries of 32 or 40 bytes where 24 are declared, so that a
+// naive reader sees process ids such as 0 and 4294967295. The buffer is therefore twice as large as asked for and
+// poisoned; how far the library wrote tells the size of its entries, and a list that still looks wrong is refused.
 #include <cstddef>
 #include <optional>
 #include <span>

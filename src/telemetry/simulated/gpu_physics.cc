@@ -12,7 +12,7 @@ namespace {
 constexpr std::uint64_t kGpuIdle = 0x1, kPowerCap = 0x4, kHwSlowdown = 0x8, kSwThermal = 0x20, kHwThermal = 0x40;
 
 constexpr double kIdleMemoryMb = 4;
-constexpr double kPowerExponent = 2.4;        // dynamic power ~ clock^2.4: frequency times voltage squared, voltage rising
+constexpr double kPowerExponent = 2.4;        // frequency times voltage squared, where voltage rises with frequency
 constexpr double kLeakagePerK = 0.0012;       // of idle power, per kelvin above 40 °C
 constexpr double kClockSlewMhzPerS = 600;
 constexpr double kClockGridMhz = 15;

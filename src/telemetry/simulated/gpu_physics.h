@@ -1,6 +1,6 @@
 #pragma once
-// One simulated GPU: power, heat, clocks, memory and counters, stepped on a fixed grid of time, so that its state depends
-// on the seed, the loads and the time only, never on how often somebody looks.
+// One simulated GPU: power, heat, clocks, memory and counters, stepped on a fixed grid of time, so that its state
+// depends on the seed, the loads and the time only, never on how often somebody looks.
 #include <cstdint>
 #include <optional>
 #include <vector>

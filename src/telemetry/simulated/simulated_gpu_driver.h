@@ -1,6 +1,6 @@
 #pragma once
-// Adapter of GpuDriver without hardware: GPUs whose readings follow the jobs they are told of. docs/telemetry.md has the
-// model. Deterministic: the same node, options, times and loads give the same samples.
+// Adapter of GpuDriver without hardware: GPUs whose readings follow the jobs they are told of. docs/telemetry.md has
+// the model. Deterministic: the same node, options, times and loads give the same samples.
 #include <mutex>
 #include <string>
 #include <vector>

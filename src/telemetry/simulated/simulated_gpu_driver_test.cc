@@ -1,5 +1,8 @@
 #include "telemetry/simulated/simulated_gpu_driver.h"
 
+#include <algorithm>
+#include <thread>
+
 #include "telemetry/contract_test.h"
 
 namespace aether {
@@ -21,7 +24,8 @@ class SimulatedSubject final : public GpuDriverSubject {
 
  private:
   ManualClock clock_;
-  SimulatedGpuDriver driver_{parse_simulated("simulated:4,scenario=xid,model=h100+rtx4090").value(), NodeId("n"), clock_};
+  SimulatedGpuDriver driver_{parse_simulated("simulated:4,scenario=xid,model=h100+rtx4090").value(), NodeId("n"),
+                             clock_};
 };
 
 std::unique_ptr<GpuDriverSubject> make_simulated_subject() { return std::make_unique<SimulatedSubject>(); }
@@ -106,6 +110,22 @@ TEST_F(SimulatedGpuDriverTest, FieldsThatABoardLacksAreAbsent) {
   EXPECT_FALSE(rtx4090.temperature_mem_c);
   EXPECT_EQ(rtx4090.performance_state, "P8");
   EXPECT_FALSE(h100.processes);  // nobody knows the pids of simulated work
+}
+
+TEST_F(SimulatedGpuDriverTest, LoadsMayChangeWhileGpusAreRead) {
+  auto driver = make("simulated:2");
+  const auto gpus = driver.enumerate().value();
+  std::thread agent([&] {
+    for (int i = 0; i < 200; ++i)
+      driver.set_loads({{gpus[0].gpu_uuid, {JobId("j" + std::to_string(i)), 1}, JobType::kInference, 1000}});
+  });
+  for (int i = 0; i < 200; ++i) {
+    clock.advance(seconds(1));
+    EXPECT_TRUE(driver.read(gpus[0].gpu_uuid));
+  }
+  agent.join();
+  clock.advance(minutes(1));
+  EXPECT_EQ(read(driver, gpus[0]).memory_used_mb, 1004);
 }
 
 TEST_F(SimulatedGpuDriverTest, ScenarioXidShowsTheErrorThenLosesTheGpu) {

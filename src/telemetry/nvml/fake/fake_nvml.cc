@@ -1,6 +1,6 @@
-// A stand-in for libnvidia-ml.so.1, built as a library of that name. Written from the published tables of the interface,
-// not from our driver: it shares no declaration with it and writes every structure byte by byte at its published offset,
-// so that a wrong offset on either side shows as a wrong value. Not thread-safe.
+// A stand-in for libnvidia-ml.so.1, built as a library of that name. Written from the published tables of the
+// interface, not from our driver: it shares no declaration with it and writes every structure byte by byte at its
+// published offset, so that a wrong offset on either side shows as a wrong value. Not thread-safe.
 //
 // FAKE_NVML_BRANCH names the header whose functions it has: 130 all; 110 those of 2020; 0 one without a function that
 // every driver has.
@@ -84,7 +84,9 @@ int put_text(const std::string& from, char* text, unsigned length) {
   return 0;
 }
 
-std::int64_t milliwatts(int gpu) { return blank(gpu, "power") ? 0xFFFFFFFF : value(gpu, "power_mw", 100000 + 1000 * gpu); }
+std::int64_t milliwatts(int gpu) {
+  return blank(gpu, "power") ? 0xFFFFFFFF : value(gpu, "power_mw", 100000 + 1000 * gpu);
+}
 
 // Rises by itself: a counter of the calls stands for the time.
 std::int64_t millijoules(int gpu) {
@@ -272,7 +274,8 @@ int nvmlDeviceGetTemperatureV(void* device, void* out) {
   if (const int code = enter("nvmlDeviceGetTemperatureV", device, gpu)) return code;
   if (get<std::uint32_t>(out, 0) != 0x0100000C) return 25;
   if (get<std::uint32_t>(out, 4) != 0) return 2;
-  put<std::int32_t>(out, 8, static_cast<std::int32_t>(blank(gpu, "temperature") ? 255 : value(gpu, "temperature_c", 40 + gpu)));
+  const std::int64_t celsius = blank(gpu, "temperature") ? 255 : value(gpu, "temperature_c", 40 + gpu);
+  put<std::int32_t>(out, 8, static_cast<std::int32_t>(celsius));
   return 0;
 }
 #endif

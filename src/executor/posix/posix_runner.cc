@@ -118,6 +118,8 @@ PosixRunner::Impl::~Impl() {
   if (thread_.joinable()) thread_.join();
   for (auto& [id, attempt] : attempts_)
     if (attempt.socket >= 0) close(attempt.socket);
+  remove_ended_cgroups();
+  if (!cgroup_root_.empty()) rmdir(cgroup_root_.c_str());  // refused while an attempt lives in it
   if (wake_fd_ >= 0) close(wake_fd_);
   if (lock_fd_ >= 0) close(lock_fd_);
 }

@@ -69,7 +69,9 @@ TEST(PosixRunner, WhatCannotBeExecutedIsALaunchFailureWithItsReason) {
     EXPECT_FALSE(harness.last(launch.attempt)->started_at);
   };
   expect_failure(command(attempt_id(1), {"/no/such"}), "exec of /no/such: No such file or directory");
-  expect_failure(command(attempt_id(2), {"no-such-program"}), "exec of no-such-program: No such file or directory");
+  auto not_on_path = command(attempt_id(2), {"no-such-program"});
+  not_on_path.spec.env["PATH"] = "/usr/bin:/bin";
+  expect_failure(not_on_path, "exec of no-such-program: No such file or directory");
   expect_failure(command(attempt_id(3), {"/etc/passwd"}), "exec of /etc/passwd: Permission denied");
   auto missing_directory = command(attempt_id(4), {"/bin/true"});
   missing_directory.spec.workdir = "/no/directory";

@@ -55,6 +55,7 @@ Json encode(const Manifest& manifest) {
           {"gpu_uuids", manifest.gpu_uuids},
           {"time_limit_s", manifest.time_limit_s},
           {"grace_s", manifest.grace_s},
+          {"log_segment_bytes", manifest.log_segment_bytes},
           {"cgroup", manifest.cgroup},
           {"job_directory", manifest.job_directory}};
 }
@@ -72,6 +73,7 @@ Manifest decode(const Json& json) {
   manifest.gpu_uuids = json.at("gpu_uuids").get<std::vector<std::string>>();
   manifest.time_limit_s = json.at("time_limit_s").get<std::int64_t>();
   manifest.grace_s = json.at("grace_s").get<std::int64_t>();
+  manifest.log_segment_bytes = json.at("log_segment_bytes").get<std::int64_t>();
   manifest.cgroup = json.at("cgroup").get<std::string>();
   manifest.job_directory = json.at("job_directory").get<std::string>();
   return manifest;

@@ -27,6 +27,7 @@ struct Manifest {
   std::vector<std::string> gpu_uuids;
   std::int64_t time_limit_s = 0;
   std::int64_t grace_s = 0;
+  std::int64_t log_segment_bytes = 0;
   std::string cgroup;         // directory with the leaves shim and job; empty = none
   std::string job_directory;  // what the job's user owns: work, tmp, script
 };

@@ -33,6 +33,11 @@ std::string find_shim_beside_program() {
   return (std::filesystem::read_symlink("/proc/self/exe", error).parent_path() / "aether-shim").string();
 }
 
+std::string without_trailing_slash(std::string path) {
+  while (path.size() > 1 && path.back() == '/') path.pop_back();
+  return path;
+}
+
 bool is_safe_name(const std::string& text) {
   return !text.empty() && text.size() <= 64 && std::all_of(text.begin(), text.end(), [](char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
@@ -54,8 +59,10 @@ std::string instance_name(std::string path) {
 }  // namespace
 
 Result<std::unique_ptr<PosixRunner>> PosixRunner::open(PosixRunnerOptions options, const Clock& clock) {
-  if (options.state_directory.empty() || options.state_directory[0] != '/')
-    return fail(ErrorCode::kInvalidArgument, "the executor's state directory must be an absolute path");
+  if (options.state_directory.empty())
+    return fail(ErrorCode::kInvalidArgument, "the executor needs a state directory");
+  for (std::string* path : {&options.state_directory, &options.jobs_root})
+    if (!path->empty()) *path = without_trailing_slash(std::filesystem::absolute(*path).lexically_normal().string());
   auto account = resolve_account(options.run_as);
   if (!account) return fail(account.error());
   AETHER_TRY(make_private_directory(options.state_directory));
@@ -118,6 +125,11 @@ PosixRunner::Impl::~Impl() {
   if (thread_.joinable()) thread_.join();
   for (auto& [id, attempt] : attempts_)
     if (attempt.socket >= 0) close(attempt.socket);
+  for (int tries = 0; tries < 20 && !ended_cgroups_.empty(); ++tries) {
+    remove_ended_cgroups();
+    if (!ended_cgroups_.empty()) std::this_thread::sleep_for(std::chrono::milliseconds(10));  // a shim on its way out
+  }
+  if (!cgroup_root_.empty()) rmdir(cgroup_root_.c_str());  // refused while an attempt lives in it
   if (wake_fd_ >= 0) close(wake_fd_);
   if (lock_fd_ >= 0) close(lock_fd_);
 }
@@ -226,6 +238,7 @@ Manifest PosixRunner::Impl::make_manifest(const LaunchSpec& spec, const JobDirec
   for (const auto& gpu : spec.gpu_uuids) manifest.gpu_uuids.push_back(gpu.str());
   manifest.time_limit_s = spec.spec.time_limit_s;
   manifest.grace_s = spec.spec.grace_s;
+  manifest.log_segment_bytes = options_.log_segment_bytes;
   manifest.cgroup = make_attempt_cgroup(cgroup_root_, to_string(spec.attempt));
   manifest.job_directory = directory.path;
   return manifest;
@@ -351,9 +364,11 @@ Result<LogChunk> PosixRunner::Impl::read_log(const AttemptId& attempt, const std
   const AttemptFiles files = files_of(attempt);
   if (!is_safe_name(attempt.job.str()) || !files.has_manifest())
     return fail(ErrorCode::kNotFound, fmt::format("no attempt {} on this node", to_string(attempt)));
+  const auto manifest = files.read_manifest();
+  if (!manifest) return fail(manifest.error());
   const auto record = files.read_exit();
   const bool ended = record && record->complete;
-  return read_log_segments(files.directory() + "/log/" + stream, options_.log_segment_bytes, offset, limit, ended);
+  return read_log_segments(files.directory() + "/log/" + stream, manifest->log_segment_bytes, offset, limit, ended);
 }
 
 void PosixRunner::Impl::forget(const AttemptId& id) {

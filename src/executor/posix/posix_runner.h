@@ -18,7 +18,7 @@
 namespace aether {
 
 struct PosixRunnerOptions {
-  std::string state_directory;          // absolute; one runner at a time
+  std::string state_directory;          // one runner at a time
   std::string jobs_root;                // empty: <state>/work; as root <state>-jobs, or below /var/lib/aether-jobs when
                                         // the account may not enter the state directory's parents
   std::string run_as;                   // account name; required as root, never uid 0; empty as an ordinary user

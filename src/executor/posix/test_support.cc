@@ -44,16 +44,18 @@ PosixHarness::PosixHarness(std::function<void(PosixRunnerOptions&)> adjust) : op
 }
 
 PosixHarness::~PosixHarness() {
-  runner_.reset();
-  for (int round = 0; round < 50; ++round) {
-    bool found = false;
+  if (!runner_) open();
+  const auto settled = [&] {
     for (const pid_t pid : find_processes_mentioning(directory_.path())) {
       const auto process = executor::read_process(pid);
-      if (process && pid != getpid()) found = executor::signal_process(*process, SIGKILL) || found;
+      if (process && pid != getpid()) executor::signal_process(*process, SIGKILL);
     }
-    if (!found) return;
-    std::this_thread::sleep_for(std::chrono::milliseconds(10));
-  }
+    for (const auto& report : runner_->attempts())
+      if (!is_terminal(report.state)) return false;
+    return true;
+  };
+  run_until(settled, 5000);
+  runner_.reset();
 }
 
 void PosixHarness::open() {

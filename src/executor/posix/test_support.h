@@ -31,7 +31,7 @@ class TemporaryDirectory {
 std::string job_account();
 PosixRunnerOptions options_in(const TemporaryDirectory& directory);
 
-// Ends what still runs at the end of a test: every process whose environment names an attempt of this state directory.
+// A runner with its reports. Ends what still runs at the end of a test: every process that mentions its directory.
 class PosixHarness {
  public:
   explicit PosixHarness(std::function<void(PosixRunnerOptions&)> adjust = {});

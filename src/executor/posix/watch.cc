@@ -214,6 +214,9 @@ void PosixRunner::Impl::keep_orphan(WatchedAttempt& attempt) {
   }
   const std::int64_t now_ms = boot_ms(clock_);
   const auto note = attempt.files.read_running();
+  // An order that the shim had recorded before it was killed is carried on.
+  if (const auto ordered = attempt.files.read_stop(); attempt.kill_at_boot_ms == 0 && ordered)
+    stop_orphan(attempt, ordered->reason, attempt.manifest.grace_s * 1000);
   if (attempt.kill_at_boot_ms == 0 && note && note->limit_at_boot_ms > 0 && now_ms >= note->limit_at_boot_ms)
     stop_orphan(attempt, "timeout", attempt.manifest.grace_s * 1000);
   if (attempt.kill_at_boot_ms == 0 || now_ms < attempt.kill_at_boot_ms) return;

@@ -12,7 +12,7 @@ class CircuitBreaker {
  public:
   struct Options {
     int failures = 3;  // in a row
-    std::chrono::milliseconds pause{1000};
+    std::chrono::milliseconds pause = std::chrono::milliseconds(1000);
   };
   CircuitBreaker(Options options, const Clock& clock);
 

@@ -1,6 +1,8 @@
 #include "predictor/http/http_predictor.h"
 
 #include <algorithm>
+#include <iterator>
+#include <optional>
 #include <span>
 
 #include <fmt/format.h>
@@ -107,6 +109,7 @@ Result<std::string> HttpPredictor::call(const char* method, const char* path, co
 template <class Value>
 Result<Value> HttpPredictor::noted(Result<Value> result) {
   if (!result && is_failure_of_the_service(result.error().code)) breaker_.failed();
+  if (!result && !is_failure_of_the_service(result.error().code)) breaker_.succeeded();  // it answered with a refusal
   return result;
 }
 

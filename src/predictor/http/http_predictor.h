@@ -13,10 +13,10 @@
 namespace aether {
 
 struct HttpPredictorOptions {
-  std::string base_url;                            // "http://127.0.0.1:8000"
-  std::string token;                               // POST needs one
+  std::string base_url = {};                       // "http://127.0.0.1:8000"
+  std::string token = {};                          // POST needs one
   std::chrono::milliseconds model_deadline{1000};  // of model()
-  CircuitBreaker::Options breaker;
+  CircuitBreaker::Options breaker = {};
 };
 
 // Thread-safe; concurrent calls use connections of their own. Beyond the port's errors: kCorrupt for a reply that makes no

@@ -93,7 +93,6 @@ int main(int argc, char** argv) {
   for (const auto& [name, help] : {std::pair("show", "every setting, its value and where it came from"), std::pair("check", "read the settings and say whether they are right")}) {
     CLI::App* verb = config->add_subcommand(name, help);
     flags.add_to(*verb);
-    verb->add_flag("--origin", "shown always; kept for scripts");
     verb->add_flag("--json", config_json, "as JSON");
     verb->callback([&, show = std::string(name) == "show"] {
       exit_code = with_settings(flags, [&](const auto& loaded) { return aether::apps::config(loaded, show, config_json); });

@@ -1,0 +1,144 @@
+// What a user does with jobs, on both kinds of system.
+#include <algorithm>
+#include <fstream>
+#include <sstream>
+#include <sys/stat.h>
+#include <thread>
+
+#include "mode_test.h"
+
+namespace aether::e2e {
+namespace {
+
+class JobsTest : public ModeTest {
+ protected:
+  void SetUp() override { start(8); }
+
+  static Json shell(const std::string& script) { return {{"argv", {"/bin/sh", "-c", script}}, {"time_limit_s", 300}}; }
+
+  // Processes whose command line holds the mark, as root's ps sees them.
+  static int processes_with(const std::string& mark) {
+    const Output listed = run({"/bin/sh", "-c", "cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\\0' '\\n' | grep -c '^" + mark + "$'"});
+    return std::atoi(listed.text.c_str());
+  }
+};
+
+TEST_P(JobsTest, AJobIsPlacedExplainedRunAndItsExitCodeReported) {
+  const std::string id = system_->submit(shell("echo out on $CUDA_VISIBLE_DEVICES; echo err >&2; exit 7"));
+  const Json job = system_->wait_ended(id);
+  EXPECT_EQ(job.at("state"), "FAILED");
+  EXPECT_EQ(job.at("exit").at("exit_code"), 7);
+  EXPECT_EQ(job.at("exit").at("cause"), "self");
+  ASSERT_EQ(job.at("gpu_uuids").size(), 1u);
+  EXPECT_EQ(system_->log(id), "out on " + job.at("gpu_uuids")[0].get<std::string>() + "\n");
+  EXPECT_EQ(system_->log(id, "stderr"), "err\n");
+
+  const Json placement = system_->get("/api/v1/jobs/" + id + "/explain").at("placement");
+  EXPECT_EQ(placement.at("policy"), "model") << placement.dump();
+  EXPECT_EQ(placement.at("gpu_uuids"), job.at("gpu_uuids"));
+  ASSERT_EQ(placement.at("candidates").size(), 8u);
+  double best = -1, chosen = -2;
+  for (const Json& candidate : placement.at("candidates")) {
+    for (const Json& term : candidate.at("terms"))
+      if (term.at("name") == "model") {
+        best = std::max(best, term.at("value").get<double>());
+        if (candidate.at("chosen")) chosen = term.at("value");
+      }
+    EXPECT_FALSE(candidate.at("contributions").empty());
+  }
+  EXPECT_EQ(chosen, best) << "the model's best GPU is the one that was used";
+
+  std::vector<std::string> states;
+  for (const Json& event : system_->get("/api/v1/jobs/" + id + "/events").at("items")) states.push_back(event.at("to"));
+  EXPECT_EQ(states.front(), "PENDING");
+  EXPECT_EQ(states.back(), "FAILED");
+  EXPECT_NE(std::find(states.begin(), states.end(), "RUNNING"), states.end());
+}
+
+TEST_P(JobsTest, TheCommandLineRunsAJobFollowsItsOutputAndPassesItsExitCodeOn) {
+  const Output output = system_->cli({"run", "--time", "5m", "--", "/bin/sh", "-c", "echo one; sleep 0.3; echo two; exit 7"});
+  EXPECT_EQ(output.exit_code, 7) << output.text;
+  EXPECT_NE(output.text.find("one\ntwo\n"), std::string::npos) << output.text;
+  const Output missing = system_->cli({"show", "999999"});
+  EXPECT_EQ(missing.exit_code, 3) << missing.text;
+}
+
+TEST_P(JobsTest, CancellingLeavesNoProcess) {
+  // A child that ignores SIGTERM and a grandchild that left the session.
+  const std::string id = system_->submit(
+      {{"argv", {"/bin/sh", "-c", "trap '' TERM; setsid sleep 987654 & sleep 987653 & while :; do sleep 0.1; done"}},
+       {"time_limit_s", 300}, {"grace_s", 1}});
+  system_->wait_running(id);
+  std::this_thread::sleep_for(std::chrono::milliseconds(500));
+  EXPECT_GT(processes_with("987654"), 0);
+  EXPECT_EQ(system_->request("POST", "/api/v1/jobs/" + id + "/cancel", Json::object()).status, 202);
+  const Json job = system_->wait_ended(id);
+  EXPECT_EQ(job.at("state"), "CANCELLED");
+  EXPECT_EQ(job.at("exit").at("cause"), "user_cancel");
+  EXPECT_EQ(processes_with("987654") + processes_with("987653"), 0);
+  for (const Json& gpu : system_->get("/api/v1/gpus").at("items")) EXPECT_TRUE(gpu.at("jobs").empty());
+}
+
+TEST_P(JobsTest, TheTimeLimitEndsAJob) {
+  const std::string id = system_->submit({{"argv", {"/bin/sleep", "600"}}, {"time_limit_s", 1}, {"grace_s", 1}});
+  const Json job = system_->wait_ended(id);
+  EXPECT_EQ(job.at("state"), "TIMEOUT");
+  EXPECT_EQ(job.at("exit").at("cause"), "timeout");
+}
+
+TEST_P(JobsTest, AnUnknownCommandIsALaunchFailureThatSaysWhy) {
+  const Json job = system_->wait_ended(system_->submit({{"argv", {"/no/such/program"}}, {"time_limit_s", 60}}));
+  EXPECT_EQ(job.at("state"), "LAUNCH_FAILED");
+  EXPECT_NE(job.at("exit").at("message").get<std::string>().find("No such file"), std::string::npos) << job.dump();
+}
+
+TEST_P(JobsTest, AGangGetsItsGpusAndTheRestWaitsWithAReason) {
+  const std::string big = system_->submit({{"argv", {"/bin/sleep", "2"}}, {"gpus", 6}, {"time_limit_s", 60}});
+  system_->wait_running(big);
+  const std::string waiting = system_->submit({{"argv", {"/bin/true"}}, {"gpus", 4}, {"time_limit_s", 60}});
+  const Json explain = system_->wait_for(waiting, [&](const Json&) {
+    const Json now = system_->get("/api/v1/jobs/" + waiting + "/explain");
+    return !now.at("reasons").empty() && now.at("reasons")[0].at("code") == "INSUFFICIENT_GPUS";
+  });
+  const Json never = system_->get("/api/v1/jobs/" + system_->submit({{"argv", {"/bin/true"}}, {"gpus", 9}, {"time_limit_s", 60}}) + "/explain");
+  EXPECT_EQ(system_->wait_ended(waiting).at("state"), "COMPLETED");
+  EXPECT_EQ(system_->job(big).at("gpu_uuids").size(), 6u);
+}
+
+TEST_P(JobsTest, TwoHundredJobsEndOnEightGpusNoneLostAndNoGpuGivenTwice) {
+  const std::string record = system_->folder() + "/record";
+  std::ofstream(record).close();
+  ASSERT_EQ(chmod(record.c_str(), 0666), 0);
+  // Each line is one write with O_APPEND: whole, and in the order in which it happened.
+  const std::string script = "echo start $CUDA_VISIBLE_DEVICES $AETHER_JOB_ID >> " + record + "; sleep 0.2; echo end $CUDA_VISIBLE_DEVICES $AETHER_JOB_ID >> " + record;
+  std::vector<std::string> ids;
+  for (int i = 0; i < 200; ++i) {
+    Json spec = shell(script);
+    if (i % 10 == 0) spec["gpus"] = 2;
+    ids.push_back(system_->submit(spec));
+  }
+  for (const std::string& id : ids) EXPECT_EQ(system_->wait_ended(id, 300).at("state"), "COMPLETED");
+
+  std::map<std::string, std::string> holder;
+  std::map<std::string, int> starts, ends;
+  std::ifstream lines(record);
+  std::string what, gpus, job;
+  while (lines >> what >> gpus >> job) {
+    std::istringstream list(gpus);
+    for (std::string gpu; std::getline(list, gpu, ',');) {
+      if (what == "start") EXPECT_EQ(holder[gpu], "") << gpu << " given to " << job << " while " << holder[gpu] << " has it";
+      holder[gpu] = what == "start" ? job : "";
+    }
+    ++(what == "start" ? starts : ends)[job];
+  }
+  EXPECT_EQ(holder.size(), 8u);
+  for (const std::string& id : ids) {
+    EXPECT_EQ(starts[id], 1) << id;
+    EXPECT_EQ(ends[id], 1) << id;
+  }
+}
+
+AETHER_BOTH_MODES(JobsTest);
+
+}  // namespace
+}  // namespace aether::e2e

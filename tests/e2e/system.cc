@@ -1,0 +1,220 @@
+#include "system.h"
+
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <thread>
+
+#include "bus/nats/test_server.h"
+#include "store/postgres/test_server.h"
+
+namespace aether::e2e {
+namespace {
+
+using std::chrono::steady_clock;
+
+bool until(double timeout_s, const std::function<bool()>& holds) {
+  const auto deadline = steady_clock::now() + std::chrono::duration<double>(timeout_s);
+  while (!holds()) {
+    if (steady_clock::now() >= deadline) return false;
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  }
+  return true;
+}
+
+std::string host_port(const std::string& url) { return url.substr(url.find("://") + 3); }
+
+}  // namespace
+
+class NatsServer {
+ public:
+  std::unique_ptr<TestNatsServer> server;
+};
+class PostgresServer {
+ public:
+  std::unique_ptr<store::TestServer> server;
+  std::unique_ptr<store::TestDatabase> database;
+};
+
+bool is_terminal(const Json& job) {
+  static const std::vector<std::string> live = {"HELD", "PENDING", "ASSIGNED", "STARTING", "RUNNING", "STOPPING", "COMPLETING"};
+  return std::find(live.begin(), live.end(), job.at("state").get<std::string>()) == live.end();
+}
+
+System::System(Mode mode, int gpus) : mode_(mode), gpus_(gpus) {
+  char pattern[] = "/tmp/aether-e2e-XXXXXX";
+  folder_ = mkdtemp(pattern);
+  chmod(folder_.c_str(), 0777);  // jobs run as another account when the test is root
+  state_ = folder_ + "/state";
+}
+
+System::~System() {
+  for (const char* part : {"agent", "orchestrator", "ai-core"}) kill_part(part);
+  // Jobs outlive their agent by design; none may outlive the test.
+  if (std::filesystem::exists(state_)) {
+    start_part("orchestrator");
+    if (mode_ == Mode::kCluster) start_part("agent");
+    const auto jobs = request("GET", "/api/v1/jobs?state=waiting,running&limit=1000");
+    const Json listed = jobs.status == 200 ? Json::parse(jobs.body).at("items") : Json::array();
+    for (const Json& item : listed) request("POST", "/api/v1/jobs/" + item.at("job_id").get<std::string>() + "/cancel", Json{{"grace_s", 0}});
+    for (const Json& item : listed) until(10, [&] { return is_terminal(job(item.at("job_id"))); });
+  }
+  parts_.clear();
+  if (!testing::Test::HasFailure()) std::filesystem::remove_all(folder_);
+  std::error_code ignored;
+  if (!testing::Test::HasFailure()) std::filesystem::remove_all(state_ + "-jobs", ignored);
+}
+
+std::unique_ptr<System> System::start(Mode mode, int gpus, std::string& why) {
+  std::unique_ptr<System> system(new System(mode, gpus));
+  if (mode == Mode::kCluster && !system->start_services(why)) return nullptr;
+  if (mode == Mode::kCluster) system->start_part("ai-core");
+  system->start_part("orchestrator");
+  if (mode == Mode::kCluster) system->start_part("agent");
+  system->wait_for_gpus(static_cast<std::size_t>(gpus));
+  return system;
+}
+
+bool System::start_services(std::string& why) {
+  auto nats = TestNatsServer::start();
+  if (!nats) return why = nats.error().message, false;
+  nats_ = std::make_unique<NatsServer>();
+  nats_->server = std::move(*nats);
+  auto server = store::TestServer::start();
+  if (!server) return why = server.error().message, false;
+  postgres_ = std::make_unique<PostgresServer>();
+  postgres_->server = std::move(*server);
+  auto database = postgres_->server->make_database();
+  if (!database) return why = database.error().message, false;
+  postgres_->database = std::move(*database);
+  return true;
+}
+
+std::string System::nats_url() const { return nats_ ? nats_->server->url() : ""; }
+std::string System::database_url() const { return postgres_ ? postgres_->database->url() : ""; }
+
+std::vector<std::string> System::command(const std::string& part) const {
+  const std::string role = mode_ == Mode::kEmbedded ? "up" : part;
+  const auto address = [](const std::string& known) { return known.empty() ? std::string("127.0.0.1:0") : host_port(known); };
+  std::vector<std::string> out = {AETHER_BIN_DIR "/aether", role, "--state-dir", state_, "--log-format", "json",
+                                  "--listen-api", address(api_), "--listen-dashboard", address(dashboard_),
+                                  "--listen-ai", address(ai_), "--listen-metrics", address(metrics_),
+                                  "--node", "n1", "--gpus", "simulated:" + std::to_string(gpus_) + ",seed=7"};
+  if (geteuid() == 0) {
+    out.push_back("--executor-run-as");
+    out.push_back("nobody");
+  }
+  return out;
+}
+
+void System::start_part(const std::string& part) {
+  if (mode_ == Mode::kEmbedded && parts_.contains("orchestrator") && parts_["orchestrator"] && parts_["orchestrator"]->running()) return;
+  const std::string key = mode_ == Mode::kEmbedded ? "orchestrator" : part;
+  std::map<std::string, std::string> environment = {{"ASAN_OPTIONS", "detect_leaks=0"}, {"OMP_NUM_THREADS", "1"}};
+  if (mode_ == Mode::kCluster) {
+    environment["NATS_URL"] = nats_url();
+    environment["DATABASE_URL"] = database_url();
+    environment["AI_CORE_URL"] = ai_.empty() ? "http://127.0.0.1:1" : ai_;
+  }
+  std::ofstream(log_path(key), std::ios::trunc).close();
+  parts_[key] = Process::start(command(part), environment, log_path(key));
+  const Json ready = wait_ready(key);
+  if (ready.is_null()) return;
+  for (const auto& [name, field] : {std::pair("api", &api_), {"dashboard", &dashboard_}, {"ai", &ai_}, {"metrics", &metrics_}})
+    if (ready.contains(name)) *field = ready.at(name);
+  std::ifstream(ready.at("token_file").get<std::string>()) >> token_;
+}
+
+Json System::wait_ready(const std::string& part) {
+  Json ready;
+  const bool found = until(60, [&] {
+    std::ifstream log(log_path(part));
+    for (std::string line; std::getline(log, line);)
+      if (line.find("\"event\":\"ready\"") != std::string::npos) ready = Json::parse(line);
+    return !ready.is_null() || !parts_[part]->running();
+  });
+  if (!found || ready.is_null()) {
+    std::ifstream log(log_path(part));
+    ADD_FAILURE() << part << " did not start:\n" << std::string(std::istreambuf_iterator<char>(log), {});
+  }
+  return ready;
+}
+
+void System::kill_part(const std::string& part) {
+  const std::string key = mode_ == Mode::kEmbedded ? "orchestrator" : part;
+  if (parts_.contains(key) && parts_[key]) parts_[key]->kill_now();
+}
+
+http::ClientResponse System::request(const std::string& method, const std::string& path, const Json& body, bool with_token) {
+  http::ClientResponse response;
+  const auto attempt = [&] {
+    http::Client client({.base_url = api_, .timeout = std::chrono::seconds(20), .token = with_token ? token_ : ""});
+    auto result = client.request(method, path, body.is_null() ? "" : body.dump(), {{"content-type", "application/json"}});
+    if (result) response = std::move(*result);
+    return result.has_value();
+  };
+  until(20, attempt);
+  return response;
+}
+
+Json System::get(const std::string& path) {
+  const auto response = request("GET", path);
+  EXPECT_EQ(response.status, 200) << path << ": " << response.body;
+  return response.status == 200 ? Json::parse(response.body) : Json();
+}
+
+Json System::get_ai(const std::string& path, const Json& body) {
+  http::Client client({.base_url = ai_, .token = token_});
+  const auto response = client.request("POST", path, body.dump(), {{"content-type", "application/json"}});
+  return response && response->status == 200 ? Json::parse(response->body) : Json();
+}
+
+std::string System::submit(const Json& spec) {
+  const auto response = request("POST", "/api/v1/jobs", spec);
+  EXPECT_EQ(response.status, 201) << response.body;
+  return response.status == 201 ? Json::parse(response.body).at("job_id").get<std::string>() : "";
+}
+
+Json System::job(const std::string& id) { return get("/api/v1/jobs/" + id); }
+
+std::string System::log(const std::string& id, const std::string& stream) {
+  return request("GET", "/api/v1/jobs/" + id + "/logs/" + stream).body;
+}
+
+Json System::wait_for(const std::string& id, const std::function<bool(const Json&)>& holds, double timeout_s) {
+  Json last;
+  const bool held = until(timeout_s, [&] {
+    last = job(id);
+    return last.is_null() || holds(last);
+  });
+  EXPECT_TRUE(held) << "job stays " << last.dump();
+  return last;
+}
+
+Json System::wait_ended(const std::string& id, double timeout_s) { return wait_for(id, is_terminal, timeout_s); }
+
+Json System::wait_running(const std::string& id) {
+  return wait_for(id, [](const Json& job) { return job.at("state") == "RUNNING"; });
+}
+
+void System::wait_for_gpus(std::size_t count) {
+  EXPECT_TRUE(until(30, [&] {
+    std::size_t read = 0;
+    for (const Json& gpu : get("/api/v1/gpus").at("items")) read += gpu.at("sample").is_null() ? 0 : 1;
+    return read >= count;
+  }));
+}
+
+Output System::cli(std::vector<std::string> arguments) {
+  std::vector<std::string> argv = {AETHER_BIN_DIR "/aether"};
+  argv.insert(argv.end(), arguments.begin(), arguments.end());
+  return run(std::move(argv), {{"AETHER_STATE_DIR", state_}, {"ASAN_OPTIONS", "detect_leaks=0"}, {"NO_COLOR", "1"}});
+}
+
+}  // namespace aether::e2e

@@ -1,0 +1,76 @@
+#pragma once
+// A whole Aether of one node with simulated GPUs, in a folder of its own: embedded (`aether up`, SQLite) or a cluster (real
+// nats-server, real PostgreSQL, AI core, orchestrator and agent as processes). Tests say the same words to both.
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include "http/client.h"
+#include "process.h"
+
+namespace aether::e2e {
+
+using Json = nlohmann::json;
+
+enum class Mode { kEmbedded, kCluster };
+inline std::string to_string(Mode mode) { return mode == Mode::kEmbedded ? "Embedded" : "Cluster"; }
+
+class PostgresServer;
+class NatsServer;
+
+class System {
+ public:
+  // Null when a service is not installed: `why` says which (a failure where CI is set).
+  static std::unique_ptr<System> start(Mode mode, int gpus, std::string& why);
+  ~System();
+
+  // Parts by name: "orchestrator" and "agent" (the same process when embedded), "ai-core".
+  void kill_part(const std::string& part);   // SIGKILL
+  void start_part(const std::string& part);  // again, on the addresses it had; waits until it serves
+
+  // The API. `body` null = none. Retries only while nothing listens.
+  http::ClientResponse request(const std::string& method, const std::string& path, const Json& body = nullptr,
+                               bool with_token = true);
+  Json get(const std::string& path);
+  Json get_ai(const std::string& path, const Json& body);
+  // Submits and returns the job's id.
+  std::string submit(const Json& spec);
+  Json job(const std::string& id);
+  std::string log(const std::string& id, const std::string& stream = "stdout");
+  // Waits until the predicate holds for the job; fails the test after `timeout_s`.
+  Json wait_for(const std::string& id, const std::function<bool(const Json&)>& holds, double timeout_s = 60);
+  Json wait_ended(const std::string& id, double timeout_s = 120);
+  Json wait_running(const std::string& id);
+  void wait_for_gpus(std::size_t count);
+
+  // `aether ARGS...` against this system.
+  Output cli(std::vector<std::string> arguments);
+
+  const std::string& folder() const { return folder_; }       // jobs may write into it
+  const std::string& token() const { return token_; }
+  std::string nats_url() const;
+  std::string database_url() const;
+  std::string dashboard_url() const { return dashboard_; }
+  Mode mode() const { return mode_; }
+
+ private:
+  System(Mode mode, int gpus);
+  bool start_services(std::string& why);
+  std::vector<std::string> command(const std::string& role) const;
+  Json wait_ready(const std::string& part);
+  std::string log_path(const std::string& part) const { return folder_ + "/" + part + ".log"; }
+
+  const Mode mode_;
+  const int gpus_;
+  std::string folder_, state_, token_, api_, dashboard_, ai_, metrics_;
+  std::unique_ptr<NatsServer> nats_;
+  std::unique_ptr<PostgresServer> postgres_;
+  std::map<std::string, std::unique_ptr<Process>> parts_;
+};
+
+bool is_terminal(const Json& job);
+
+}  // namespace aether::e2e

@@ -35,7 +35,7 @@ INSTANTIATE_TEST_SUITE_P(
                     CarbonSourceCase{"series_replayed", [] { return source_of(series(9, hours(1))); }, at("2026-03-14T23:47:11Z")},
                     CarbonSourceCase{"series_before_its_dates", [] { return source_of(series(9, hours(1))); }, at("2020-03-14T23:47:11Z")},
                     CarbonSourceCase{"series_of_one_day", [] { return source_of(series(1, minutes(15))); }, at("2026-03-14T23:47:11Z")}),
-    [](const auto& info) { return info.param.name; });
+    [](const auto& parameter) { return parameter.param.name; });
 
 TEST(ProfileSource, SaysThatItIsNotMeasured) {
   const CarbonReport report = ProfileSource().fetch(at("2026-03-16T12:00:00Z")).value();
@@ -101,10 +101,11 @@ TEST(SeriesSource, SurvivesACutAtEveryByte) {
   ASSERT_TRUE(SeriesSource::from_text(csv, {.path = "x"}));
   for (std::size_t cut = 0; cut < csv.size(); ++cut) {
     const auto source = SeriesSource::from_text(csv.substr(0, cut), {.path = "x"});
-    if (source)
+    if (source) {
       EXPECT_TRUE((*source)->fetch(at("2026-01-01T00:00:00Z"))) << cut;
-    else
+    } else {
       EXPECT_EQ(source.error().code, ErrorCode::kCorrupt) << cut;
+    }
   }
 }
 

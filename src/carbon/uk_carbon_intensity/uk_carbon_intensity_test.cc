@@ -66,7 +66,7 @@ ErrorCode code_of(const std::string& reply) {
   ReplayedSource source([&](const ScriptedRequest&) { return reply; });
   const auto report = source.fetch(kNow);
   EXPECT_FALSE(report) << reply;
-  if (!report) EXPECT_NE(report.error().message, "");
+  EXPECT_TRUE(report || !report.error().message.empty());
   return report ? ErrorCode::kInternal : report.error().code;
 }
 
@@ -75,7 +75,7 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Values(CarbonSourceCase{"national", [] { return std::make_unique<ReplayedSource>([](const auto& r) { return api(r); }); }, kNow},
                     CarbonSourceCase{"regional_object", [] { return std::make_unique<ReplayedSource>([](const auto& r) { return api(r, false); }, "rg10 1AA"); }, kNow},
                     CarbonSourceCase{"regional_array", [] { return std::make_unique<ReplayedSource>([](const auto& r) { return api(r, true); }, "RG10"); }, kNow}),
-    [](const auto& info) { return info.param.name; });
+    [](const auto& parameter) { return parameter.param.name; });
 
 TEST(UkCarbonIntensity, TheMeasuredValueWinsAndTheForecastFollows) {
   ReplayedSource source([](const auto& request) { return api(request); });

@@ -183,11 +183,11 @@ void add_admin_verbs(Registrar& verbs) {
 std::string nearest_verb(const CLI::App& app, int argc, const char* const* argv) {
   std::vector<std::string> known;
   for (const CLI::App* sub : app.get_subcommands([](const CLI::App*) { return true; })) known.push_back(sub->get_name());
-  for (int i = 1; i < argc; ++i)
-    if (argv[i][0] != '-') {
-      const std::string nearest = nearest_name(argv[i], known);
-      return nearest == argv[i] ? std::string() : nearest;
-    }
+  for (int i = 1; i < argc; ++i) {
+    const std::string word = argv[i], nearest = nearest_name(word, known);
+    if (nearest == word) return {};
+    if (!nearest.empty() && word[0] != '-') return nearest;
+  }
   return {};
 }
 

@@ -360,7 +360,7 @@ TEST(Top, OncePrintsOneFrame) {
                {"GET /api/v1/nodes", {scripted_reply(200, R"({"items":[]})")}}});
   const RunResult result = api.run({"top", "--once"});
   EXPECT_EQ(result.exit_code, 0) << result.err;
-  EXPECT_THAT(result.out, HasSubstr("n1-0  free   ██████          50 %"));
+  EXPECT_THAT(result.out, HasSubstr("n1-0  free   ██████        50 %"));
   EXPECT_EQ(api.run({"top", "--once", "--sort", "x"}).exit_code, 2);
 }
 

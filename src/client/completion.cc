@@ -19,6 +19,12 @@ struct Verb {
   std::string operand;  // "JOB", "GPU", "NODE", "SHELL", "CMD...": the type name of its positional
 };
 
+// Without what a check adds to it: "FORMAT:{table,wide}" is FORMAT.
+std::string type_name_of(const CLI::Option& option) {
+  const std::string name = option.get_type_name();
+  return name.substr(0, name.find(':'));
+}
+
 std::vector<Switch> switches_of(const CLI::App& app) {
   std::vector<Switch> out;
   for (const CLI::Option* option : app.get_options()) {
@@ -27,7 +33,7 @@ std::vector<Switch> switches_of(const CLI::App& app) {
     for (const std::string& name : option->get_lnames()) entry.names.push_back("--" + name);
     if (entry.names.empty()) continue;
     entry.description = option->get_description();
-    if (option->get_expected_max() > 0 && option->get_type_size() > 0) entry.value = option->get_type_name();
+    if (option->get_expected_max() > 0 && option->get_type_size() > 0) entry.value = type_name_of(*option);
     out.push_back(std::move(entry));
   }
   return out;
@@ -38,7 +44,7 @@ std::vector<Verb> verbs_of(const CLI::App& app) {
   for (const CLI::App* sub : app.get_subcommands([](const CLI::App* child) { return !child->get_name().empty(); })) {
     Verb verb{sub->get_name(), sub->get_description(), switches_of(*sub), {}};
     for (const CLI::Option* option : sub->get_options())
-      if (option->get_positional() && verb.operand.empty()) verb.operand = option->get_type_name();
+      if (option->get_positional() && verb.operand.empty()) verb.operand = type_name_of(*option);
     out.push_back(verb);
     for (const std::string& alias : sub->get_aliases()) {
       verb.name = alias;

@@ -107,14 +107,14 @@ std::unique_ptr<Predictor> connect_model(const Settings& settings, const std::st
 Result<std::unique_ptr<CarbonSource>> open_carbon(const Settings& settings) {
   const std::string& source = settings.carbon_source;
   if (source == "off") return std::unique_ptr<CarbonSource>();
-  if (source == "typical") return std::make_unique<ProfileSource>();
+  if (source == "typical") return std::make_unique<carbon::ProfileSource>();
   if (source == "uk") {
-    UkCarbonIntensityOptions options;
+    carbon::UkCarbonIntensityOptions options;
     options.postcode = settings.carbon_postcode;
-    return std::make_unique<UkCarbonIntensitySource>(std::move(options));
+    return std::make_unique<carbon::UkCarbonIntensitySource>(std::move(options));
   }
   if (source.starts_with("file:")) {
-    auto series = SeriesSource::open(source.substr(5));
+    auto series = carbon::SeriesSource::open({.path = source.substr(5)});
     if (!series) return fail(series.error());
     return std::unique_ptr<CarbonSource>(std::move(*series));
   }

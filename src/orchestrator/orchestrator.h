@@ -65,11 +65,6 @@ class Orchestrator {
     Control::Reply<LogChunk> reply;
     Time deadline;
   };
-  struct EnergyMark {
-    std::optional<std::uint64_t> energy_mj;
-    std::optional<double> power_w;
-    Time time;
-  };
 
   // inputs (jobs.cc, dispatch.cc, telemetry.cc)
   void apply(SampleInput& input, Time now, Effects& effects);
@@ -119,7 +114,7 @@ class Orchestrator {
   // telemetry.cc
   void judge_alerts(Time now, Effects& effects);
   void judge_gpu(const GpuRecord& gpu, Time now, Effects& effects);
-  void charge_energy(const GpuRecord& gpu, const GpuSample& sample);
+  void charge_energy(const GpuRecord& gpu);
   void record_history(Time now);
 
   const OrchestratorOptions options_;
@@ -138,7 +133,7 @@ class Orchestrator {
   std::map<std::pair<AttemptId, std::string>, Outstanding> outstanding_;
   std::map<AttemptId, Time> missing_since_;
   std::map<std::uint64_t, PendingLog> pending_logs_;
-  std::map<GpuUuid, EnergyMark> energy_;
+  std::map<GpuUuid, std::shared_ptr<const GpuSample>> last_charged_;
   std::optional<CarbonReport> carbon_;
   std::optional<ModelVersion> model_;
   FleetHistory history_;

@@ -1,13 +1,13 @@
 // Readings, alerts, energy and the last hour of the fleet.
 #include <algorithm>
 
+#include "carbon/accounting.h"
 #include "orchestrator/orchestrator.h"
 
 namespace aether {
 namespace {
 constexpr std::size_t kHistoryMinutes = 60;
 constexpr std::chrono::minutes kMaxClockSkew{5};
-constexpr std::chrono::seconds kMaxEnergyGap{60};  // beyond it power readings say nothing about the time between
 
 void push_bounded(std::vector<double>& values, double value) {
   values.push_back(value);
@@ -25,7 +25,7 @@ void Orchestrator::apply(SampleInput& input, Time now, Effects& effects) {
   effects.samples.push_back(input.sample);
   if (!cluster_.apply_sample(input.sample, now)) return;
   const GpuRecord& gpu = *cluster_.find_gpu(input.sample->gpu_uuid);
-  charge_energy(gpu, *input.sample);
+  charge_energy(gpu);
   judge_gpu(gpu, now, effects);
   effects.view_changed = true;
 }
@@ -42,26 +42,25 @@ void Orchestrator::apply(RejectedInput& input, Time, Effects&) {
     ++counters_.events_rejected;
 }
 
-// Energy of the GPU since its last reading goes to the attempts on it in equal parts. The counter comes first; without
-// one, power over time; with neither, the attempt's energy stays unknown.
-void Orchestrator::charge_energy(const GpuRecord& gpu, const GpuSample& sample) {
-  EnergyMark& mark = energy_[sample.gpu_uuid];
-  const auto elapsed = sample.sample_time - mark.time;
-  std::optional<double> joules;
-  if (sample.energy_total_mj && mark.energy_mj && *sample.energy_total_mj >= *mark.energy_mj)
-    joules = static_cast<double>(*sample.energy_total_mj - *mark.energy_mj) / 1000.0;
-  else if (sample.power_draw_w && mark.power_w && elapsed > Duration(0) && elapsed < kMaxEnergyGap)
-    joules = (*sample.power_draw_w + *mark.power_w) / 2 * std::chrono::duration<double>(elapsed).count();
-  mark = {sample.energy_total_mj, sample.power_draw_w, sample.sample_time};
-  if (!joules || gpu.allocations.empty()) return;
-  const double share = *joules / static_cast<double>(gpu.allocations.size());
+// Energy of the GPU since its last reading goes to the attempts on it in equal parts. With neither counter nor power
+// reading the attempt's energy stays unknown.
+void Orchestrator::charge_energy(const GpuRecord& gpu) {
+  std::shared_ptr<const GpuSample>& previous = last_charged_[gpu.info.gpu_uuid];
+  std::optional<EnergyUse> use;
+  if (previous) {
+    const GpuSample pair[] = {*previous, *gpu.sample};
+    use = energy_of(pair, previous->sample_time, gpu.sample->sample_time);
+  }
+  previous = gpu.sample;
+  if (!use || gpu.allocations.empty()) return;
+  const double share_j = use->energy_j / static_cast<double>(gpu.allocations.size());
   for (const Allocation& allocation : gpu.allocations) {
     Job* job = find_live(allocation.attempt.job);
     if (job == nullptr || job->attempts.empty()) continue;
     Attempt& attempt = job->attempts.back();
     if (attempt.id != allocation.attempt || !attempt.started_at) continue;
-    attempt.energy_j = attempt.energy_j.value_or(0) + share;
-    if (carbon_) attempt.carbon_g = attempt.carbon_g.value_or(0) + share / 3.6e6 * carbon_->intensity_g_per_kwh;
+    attempt.energy_j = attempt.energy_j.value_or(0) + share_j;
+    if (carbon_) attempt.carbon_g = attempt.carbon_g.value_or(0) + carbon_g(share_j, carbon_->intensity_g_per_kwh);
     touch(*job);
   }
 }

@@ -54,6 +54,7 @@ class System {
   std::string nats_url() const;
   std::string database_url() const;
   std::string dashboard_url() const { return dashboard_; }
+  std::string ai_url() const { return ai_; }
   Mode mode() const { return mode_; }
 
  private:

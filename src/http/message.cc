@@ -56,11 +56,19 @@ int status_of(ErrorCode code) {
   return 500;
 }
 
+// "host_not_allowed" as "Host not allowed".
+std::string title_of(std::string code) {
+  for (char& c : code)
+    if (c == '_') c = ' ';
+  if (!code.empty() && code[0] >= 'a' && code[0] <= 'z') code[0] = static_cast<char>(code[0] - 'a' + 'A');
+  return code;
+}
+
 Response make_problem(int status, const std::string& code, const std::string& detail, const std::string& pointer,
                       const Request& request, const std::string& hint) {
   std::string body = fmt::format(
       R"({{"type":{},"title":{},"status":{},"detail":{},"instance":{},"code":{},"request_id":{},"errors":[)",
-      quote("urn:aether:problem:" + code), quote(reason_phrase(status)), status, quote(detail), quote(request.path),
+      quote("urn:aether:problem:" + code), quote(title_of(code)), status, quote(detail), quote(request.path),
       quote(code), quote(request.request_id));
   if (!pointer.empty())
     body += fmt::format(R"({{"pointer":{},"code":{},"message":{}}})", quote(pointer), quote(code), quote(detail));
@@ -94,6 +102,10 @@ Response problem(const Error& error, const Request& request, std::string hint) {
 
 Response problem(int status, std::string code, std::string detail, const Request& request, std::string hint) {
   return make_problem(status, code, detail, {}, request, hint);
+}
+
+Response problem(int status, std::string code, const Error& error, const Request& request, std::string hint) {
+  return make_problem(status, code, error.message, error.field, request, hint);
 }
 
 Response json(int status, std::string body) {

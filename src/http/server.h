@@ -47,6 +47,8 @@ struct Response {
 // RFC 9457 problem document with the status that fits the error's code.
 Response problem(const Error& error, const Request& request, std::string hint = {});
 Response problem(int status, std::string code, std::string detail, const Request& request, std::string hint = {});
+// With the field that the error names.
+Response problem(int status, std::string code, const Error& error, const Request& request, std::string hint = {});
 Response json(int status, std::string body);
 
 enum class Access {

@@ -1,0 +1,59 @@
+#pragma once
+// What every route is given, and how routes read requests. Internal to api/.
+#include <initializer_list>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <nlohmann/json_fwd.hpp>
+
+#include "api/api.h"
+
+namespace aether::api {
+
+using Json = nlohmann::json;
+using http::Request;
+using http::Responder;
+using http::Response;
+
+class StreamHub;
+class EventLog;
+class Pages;
+
+struct Context {
+  Control& control;
+  Store* store;
+  const Clock& clock;
+  const ApiOptions& options;
+  EventLog& events;
+  std::vector<const http::Server*>& servers;
+};
+
+void add_job_routes(http::Server& server, Context& context);
+void add_submit_routes(http::Server& server, Context& context);
+void add_log_routes(http::Server& server, Context& context);
+void add_fleet_routes(http::Server& server, Context& context);
+void add_history_routes(http::Server& server, Context& context);
+void add_metrics_routes(http::Server& server, Context& context);
+
+// A query parameter that the route does not know: 400 with the nearest known name.
+std::optional<Response> refuse_unknown_query(const Request& request, std::initializer_list<const char*> known);
+// The same for the keys of a body.
+std::optional<Response> refuse_unknown_keys(const Json& body, const std::vector<std::string>& known, const Request& request);
+Response bad_parameter(const std::string& name, const std::string& message, const Request& request);
+
+// kInvalidArgument names the parameter and its bounds.
+Result<std::int64_t> query_integer(const Request& request, const std::string& name, std::int64_t otherwise,
+                                   std::int64_t least, std::int64_t most);
+Result<bool> query_flag(const Request& request, const std::string& name);
+
+struct Body;
+// The body as a JSON object; an empty body is {}.
+Body read_body(const Request& request);
+
+// One page of `items` in their order. The token names the last item of the page before by `id_key`.
+Response list_page(const std::vector<Json>& items, const char* id_key, const Request& request);
+Response list_of(Json items, std::optional<std::string> next_page_token = {});
+Response ok(const Json& json, int status = 200);
+
+}  // namespace aether::api

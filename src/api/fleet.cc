@@ -1,0 +1,188 @@
+// The fleet, its nodes and GPUs, alerts and carbon: the view as it is, and the operators' actions.
+#include <algorithm>
+#include <tuple>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "api/body.h"
+#include "api/context.h"
+#include "api/event_log.h"
+#include "api/view_json.h"
+
+namespace aether::api {
+namespace {
+
+using View = std::shared_ptr<const ClusterView>;
+
+// By UUID, or by "<node>-<index>".
+const GpuView* find_gpu(const ClusterView& view, const std::string& key) {
+  if (const auto found = view.gpus.find(GpuUuid(key)); found != view.gpus.end()) return &found->second;
+  for (const auto& [uuid, gpu] : view.gpus)
+    if (gpu.gpu_id == key) return &gpu;
+  return nullptr;
+}
+
+Response no_gpu(const Request& request) {
+  return http::problem(404, "not_found", fmt::format("no GPU {}", request.params.at("gpu")), request, "aether gpus  lists them");
+}
+Response no_node(const Request& request) {
+  return http::problem(404, "not_found", fmt::format("no node {}", request.params.at("node")), request, "aether nodes  lists them");
+}
+
+Response list_gpus(const View& view, const Request& request) {
+  std::vector<const GpuView*> sorted;
+  for (const auto& [uuid, gpu] : view->gpus) sorted.push_back(&gpu);
+  std::sort(sorted.begin(), sorted.end(), [](const GpuView* a, const GpuView* b) {
+    return std::tie(a->node, a->info.gpu_index, a->info.gpu_uuid) < std::tie(b->node, b->info.gpu_index, b->info.gpu_uuid);
+  });
+  std::vector<Json> items;
+  for (const GpuView* gpu : sorted) items.push_back(gpu_json(*gpu));
+  return list_page(items, "gpu_uuid", request);
+}
+
+Response list_nodes(const View& view, const Request& request) {
+  std::vector<Json> items;
+  for (const auto& [id, node] : view->nodes) items.push_back(node_json(node, *view));
+  return list_page(items, "node", request);
+}
+
+Response list_alerts(const View& view, const Request& request) {
+  std::vector<Json> items;
+  for (const Alert& alert : view->alerts) items.push_back(alert_json(alert, *view));
+  return list_page(items, "alert_id", request);
+}
+
+Response version(Context& context) {
+  const auto view = context.control.view();
+  return ok({{"version", context.options.version},
+             {"cluster", context.options.cluster},
+             {"mode", context.options.mode},
+             {"store", context.store != nullptr ? Json(context.store->info().name) : Json(nullptr)},
+             {"bus", context.options.bus},
+             {"simulated", is_simulated(*view)}});
+}
+
+// {"reason": "..."}: required where something is taken out of service.
+Result<std::string> read_reason(const Json& body, bool required) {
+  const bool given = body.contains("reason") && body["reason"].is_string();
+  const std::string reason = given ? body["reason"].get<std::string>() : "";
+  if (body.contains("reason") && !given && !body["reason"].is_null()) return fail(ErrorCode::kInvalidArgument, "reason is text", "/reason");
+  if (required && reason.empty()) return fail(ErrorCode::kInvalidArgument, "give a reason: it is shown to everybody who wonders why", "/reason");
+  if (reason.size() > 500) return fail(ErrorCode::kInvalidArgument, "a reason has at most 500 bytes", "/reason");
+  return reason;
+}
+
+// Null when the request was answered with a refusal; otherwise the reason, empty for "back to service".
+std::optional<std::optional<std::string>> read_service_action(const Request& request, bool takes_out, const Responder& respond) {
+  std::optional<Response> refusal = refuse_unknown_query(request, {});
+  auto body = read_body(request);
+  if (!refusal) refusal = body.refusal;
+  if (!refusal) refusal = refuse_unknown_keys(body.json, {"reason"}, request);
+  if (refusal) {
+    respond(*refusal);
+    return std::nullopt;
+  }
+  const auto reason = read_reason(body.json, takes_out);
+  if (!reason) {
+    respond(http::problem(reason.error(), request));
+    return std::nullopt;
+  }
+  return takes_out ? std::optional(*reason) : std::optional<std::string>();
+}
+
+void set_quarantine(Context& context, bool takes_out, const Request& request, const Responder& respond) {
+  const auto reason = read_service_action(request, takes_out, respond);
+  if (!reason) return;
+  const auto view = context.control.view();
+  const GpuView* gpu = find_gpu(*view, request.params.at("gpu"));
+  if (gpu == nullptr) return respond(no_gpu(request));
+  const GpuUuid uuid = gpu->info.gpu_uuid;
+  context.control.set_quarantine(uuid, *reason, [&context, request, respond, uuid](Result<void> result) {
+    if (!result) return respond(http::problem(result.error(), request));
+    const auto after = context.control.view();
+    const auto found = after->gpus.find(uuid);
+    respond(found == after->gpus.end() ? no_gpu(request) : ok(gpu_json(found->second), 202));
+  });
+}
+
+void set_drain(Context& context, bool takes_out, const Request& request, const Responder& respond) {
+  const auto reason = read_service_action(request, takes_out, respond);
+  if (!reason) return;
+  const NodeId node(request.params.at("node"));
+  if (!context.control.view()->nodes.contains(node)) return respond(no_node(request));
+  context.control.set_drain(node, *reason, [&context, request, respond, node](Result<void> result) {
+    if (!result) return respond(http::problem(result.error(), request));
+    const auto after = context.control.view();
+    const auto found = after->nodes.find(node);
+    respond(found == after->nodes.end() ? no_node(request) : ok(node_json(found->second, *after), 202));
+  });
+}
+
+void acknowledge(Context& context, const Request& request, const Responder& respond) {
+  if (auto refusal = refuse_unknown_query(request, {})) return respond(*refusal);
+  auto body = read_body(request);
+  if (body.refusal) return respond(*body.refusal);
+  if (auto refusal = refuse_unknown_keys(body.json, {}, request)) return respond(*refusal);
+  const AlertId id(request.params.at("id"));
+  context.control.acknowledge(id, [&context, request, respond, id](Result<void> result) {
+    if (!result) return respond(http::problem(result.error(), request));
+    const auto view = context.control.view();
+    for (const Alert& alert : view->alerts)
+      if (alert.id == id) return respond(ok(alert_json(alert, *view), 202));
+    respond(ok({{"alert_id", id.str()}, {"acknowledged", true}}, 202));
+  });
+}
+
+Response list_events(Context& context, const Request& request) {
+  if (auto refusal = refuse_unknown_query(request, {"after", "limit"})) return *refusal;
+  const auto limit = query_integer(request, "limit", 100, 1, 1000);
+  if (!limit) return bad_parameter("limit", limit.error().message, request);
+  Json items = Json::array();
+  for (const SystemEvent& event : context.events.read(request.query_value("after").value_or(""), static_cast<std::size_t>(*limit)))
+    items.push_back(system_event_json(event));
+  return list_of(std::move(items));
+}
+
+}  // namespace
+
+void add_fleet_routes(http::Server& server, Context& context) {
+  using http::Access;
+  using http::Run;
+  // Reads of the view: no waiting, but encoding many GPUs takes a while, so not on the network thread.
+  enum class Paged { kNo, kYes };
+  const auto read = [&](const std::string& path, Paged paged, auto respond) {
+    server.route("GET", path, Access::kRead, Run::kWorker, [&context, paged, respond](const Request& request) -> Response {
+      if (auto refusal = paged == Paged::kYes ? refuse_unknown_query(request, {"limit", "page_token"}) : refuse_unknown_query(request, {})) return *refusal;
+      return respond(context.control.view(), request);
+    });
+  };
+  read("/api/v1/version", Paged::kNo, [&context](const View&, const Request&) { return version(context); });
+  read("/api/v1/fleet", Paged::kNo, [&context](const View& view, const Request&) { return ok(fleet_json(*view, context.clock.now(), true)); });
+  read("/api/v1/nodes", Paged::kYes, list_nodes);
+  read("/api/v1/nodes/{node}", Paged::kNo, [](const View& view, const Request& request) {
+    const auto node = view->nodes.find(NodeId(request.params.at("node")));
+    return node == view->nodes.end() ? no_node(request) : ok(node_json(node->second, *view));
+  });
+  read("/api/v1/gpus", Paged::kYes, list_gpus);
+  read("/api/v1/gpus/{gpu}", Paged::kNo, [](const View& view, const Request& request) {
+    const GpuView* gpu = find_gpu(*view, request.params.at("gpu"));
+    return gpu == nullptr ? no_gpu(request) : ok(gpu_json(*gpu));
+  });
+  read("/api/v1/alerts", Paged::kYes, list_alerts);
+  read("/api/v1/carbon", Paged::kNo, [&context](const View& view, const Request& request) {
+    if (!view->carbon) return http::problem(404, "no_carbon_data", "no carbon intensity is known", request, "carbon.source in the configuration names one");
+    return ok(carbon_json(*view->carbon, *view, context.clock.now()));
+  });
+  server.route("GET", "/api/v1/events", Access::kRead, Run::kWorker, [&context](const Request& request) { return list_events(context, request); });
+  const auto write = [&](const std::string& path, auto action) {
+    server.route_async("POST", path, Access::kWrite, [&context, action](const Request& request, const Responder& respond) { action(context, request, respond); });
+  };
+  write("/api/v1/gpus/{gpu}/quarantine", [](Context& c, const Request& q, const Responder& r) { set_quarantine(c, true, q, r); });
+  write("/api/v1/gpus/{gpu}/clear", [](Context& c, const Request& q, const Responder& r) { set_quarantine(c, false, q, r); });
+  write("/api/v1/nodes/{node}/drain", [](Context& c, const Request& q, const Responder& r) { set_drain(c, true, q, r); });
+  write("/api/v1/nodes/{node}/undrain", [](Context& c, const Request& q, const Responder& r) { set_drain(c, false, q, r); });
+  write("/api/v1/alerts/{id}/acknowledge", [](Context& c, const Request& q, const Responder& r) { acknowledge(c, q, r); });
+}
+
+}  // namespace aether::api

@@ -1,0 +1,196 @@
+#include "api/topics.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "api/view_json.h"
+#include "codec/codec.h"
+
+namespace aether::api {
+namespace {
+
+constexpr std::size_t kPartBytes = 256u << 10;
+constexpr std::size_t kRecentDeltas = 300;
+constexpr std::size_t kRecentBytes = 4u << 20;
+
+std::string join(const std::vector<std::string>& texts) {
+  std::string out;
+  for (const std::string& text : texts) {
+    if (!out.empty()) out += ',';
+    out += text;
+  }
+  return out;
+}
+
+bool is_same_but_readings(const GpuView& a, const GpuView& b) {
+  return a.state == b.state && a.state_reason == b.state_reason && a.state_since == b.state_since && a.allocated_mb == b.allocated_mb &&
+         a.jobs.size() == b.jobs.size() && std::equal(a.jobs.begin(), a.jobs.end(), b.jobs.begin(), [](const GpuJob& x, const GpuJob& y) { return x.job == y.job; }) &&
+         a.info == b.info;
+}
+
+}  // namespace
+
+std::string_view to_string(Topic topic) {
+  switch (topic) {
+    case Topic::kFleet: return "fleet";
+    case Topic::kNodes: return "nodes";
+    case Topic::kGpus: return "gpus";
+    case Topic::kJobs: return "jobs";
+    case Topic::kAlerts: return "alerts";
+  }
+  return "";
+}
+
+std::optional<Topic> parse_topic(std::string_view text) {
+  for (Topic topic : kTopics)
+    if (to_string(topic) == text) return topic;
+  return std::nullopt;
+}
+
+void TopicStore::update(const std::shared_ptr<const ClusterView>& view, Time now, Update what) {
+  update_gpus(*view, what);
+  update_jobs(*view, what);
+  std::map<std::string, std::string> alerts;
+  for (const Alert& alert : view->alerts) alerts[alert.id.str()] = codec::dump(alert_json(alert, *view));
+  replace(Topic::kAlerts, std::move(alerts));
+  if (what != Update::kEverything) return;
+  std::map<std::string, std::string> nodes;
+  for (const auto& [id, node] : view->nodes) nodes[id.str()] = codec::dump(node_json(node, *view));
+  replace(Topic::kNodes, std::move(nodes));
+  fleet_view_ = view;
+  fleet_time_ = now;
+  replace(Topic::kFleet, {{"fleet", codec::dump(fleet_json(*view, now, false))}});
+}
+
+void TopicStore::update_gpus(const ClusterView& view, Update what) {
+  Changes changes;
+  for (const auto& [uuid, gpu] : view.gpus) {
+    const auto old = gpus_.find(uuid);
+    const bool has_new_reading = what == Update::kEverything && (old == gpus_.end() || old->second.sample != gpu.sample);
+    if (old != gpus_.end() && !has_new_reading && is_same_but_readings(old->second, gpu)) continue;
+    changes.upsert.emplace_back(uuid.str(), codec::dump(gpu_json(gpu)));
+    gpus_[uuid] = gpu;
+  }
+  std::erase_if(gpus_, [&](const auto& entry) {
+    if (view.gpus.contains(entry.first)) return false;
+    changes.remove.push_back(entry.first.str());
+    return true;
+  });
+  apply(Topic::kGpus, std::move(changes));
+}
+
+void TopicStore::update_jobs(const ClusterView& view, Update what) {
+  Changes changes;
+  for (const auto& [id, job] : view.jobs) {
+    const auto found = view.waiting.find(id);
+    const auto wait = found == view.waiting.end() ? nullptr : found->second;
+    const auto old = jobs_.find(id);
+    // The flag UNREACHABLE comes from the node, so running jobs are looked at again with every full update.
+    const bool may_differ = what == Update::kEverything && holds_gpus(job->state);
+    if (old != jobs_.end() && !may_differ && old->second.first == job && old->second.second == wait) continue;
+    changes.upsert.emplace_back(id.str(), codec::dump(job_json(*job, view)));
+    jobs_[id] = {job, wait};
+  }
+  std::erase_if(jobs_, [&](const auto& entry) {
+    if (view.jobs.contains(entry.first)) return false;
+    changes.remove.push_back(entry.first.str());
+    return true;
+  });
+  apply(Topic::kJobs, std::move(changes));
+}
+
+void TopicStore::replace(Topic topic, std::map<std::string, std::string> items) {
+  Changes changes;
+  for (const auto& [id, text] : state(topic).items)
+    if (!items.contains(id)) changes.remove.push_back(id);
+  for (auto& [id, text] : items) changes.upsert.emplace_back(id, std::move(text));
+  apply(topic, std::move(changes));
+}
+
+// Only what really differs, in messages of a bounded size.
+void TopicStore::apply(Topic topic, Changes changes) {
+  auto& items = state(topic).items;
+  std::vector<std::string> upsert;
+  std::size_t bytes = 0;
+  for (const std::string& id : changes.remove) items.erase(id);
+  for (auto& [id, text] : changes.upsert) {
+    std::string& present = items[id];
+    if (present == text) continue;
+    if (bytes > 0 && bytes + text.size() > kPartBytes) {
+      append(topic, upsert, changes.remove);
+      changes.remove.clear();
+      upsert.clear();
+      bytes = 0;
+    }
+    bytes += text.size();
+    present = text;
+    upsert.push_back(std::move(text));
+  }
+  if (!upsert.empty() || !changes.remove.empty()) append(topic, upsert, changes.remove);
+}
+
+void TopicStore::append(Topic topic, const std::vector<std::string>& upsert, const std::vector<std::string>& remove) {
+  State& present = state(topic);
+  const std::uint64_t seq = ++seq_;
+  std::string text = fmt::format(R"({{"type":"delta","topic":"{}","prev":{},"seq":{},"upsert":[{}],"remove":{}}})", to_string(topic), present.seq, seq,
+                                 join(upsert), codec::dump(nlohmann::json(remove)));
+  present.recent_bytes += text.size();
+  present.recent.push_back({present.seq, seq, std::make_shared<const std::string>(std::move(text))});
+  present.seq = seq;
+  present.snapshot.reset();
+  while (present.recent.size() > kRecentDeltas || (present.recent_bytes > kRecentBytes && present.recent.size() > 1)) {
+    present.recent_bytes -= present.recent.front().text->size();
+    present.recent.pop_front();
+  }
+}
+
+const Delta* TopicStore::after(Topic topic, std::uint64_t held) const {
+  const auto& recent = state(topic).recent;
+  const auto found = std::lower_bound(recent.begin(), recent.end(), held, [](const Delta& delta, std::uint64_t seq) { return delta.prev < seq; });
+  return found == recent.end() || found->prev != held ? nullptr : &*found;
+}
+
+bool TopicStore::reaches(Topic topic, std::uint64_t held) const { return held == state(topic).seq || after(topic, held) != nullptr; }
+
+std::size_t TopicStore::behind(Topic topic, std::uint64_t held) const {
+  const auto& recent = state(topic).recent;
+  return static_cast<std::size_t>(std::count_if(recent.begin(), recent.end(), [&](const Delta& delta) { return delta.seq > held; }));
+}
+
+std::optional<std::uint64_t> TopicStore::held_at(Topic topic, std::uint64_t seq) const {
+  const State& present = state(topic);
+  if (seq > seq_) return std::nullopt;
+  if (present.seq <= seq) return present.seq;
+  for (const Delta& delta : present.recent)
+    if (delta.seq > seq) return delta.prev <= seq ? std::optional(delta.prev) : std::nullopt;
+  return std::nullopt;
+}
+
+std::shared_ptr<const Snapshot> TopicStore::snapshot(Topic topic) {
+  State& present = state(topic);
+  if (present.snapshot) return present.snapshot;
+  std::vector<std::vector<std::string>> parts(1);
+  std::size_t bytes = 0;
+  for (const auto& [id, item] : present.items) {
+    const std::string text = topic == Topic::kFleet ? codec::dump(fleet_json(*fleet_view_, fleet_time_, true)) : item;
+    if (bytes > 0 && bytes + text.size() > kPartBytes) {
+      parts.emplace_back();
+      bytes = 0;
+    }
+    bytes += text.size();
+    parts.back().push_back(text);
+  }
+  auto out = std::make_shared<Snapshot>();
+  out->seq = present.seq;
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    const std::string numbered = parts.size() == 1 ? "" : fmt::format(R"("part":{},"of":{},)", i + 1, parts.size());
+    out->parts.push_back(std::make_shared<const std::string>(
+        fmt::format(R"({{"type":"snapshot","topic":"{}","seq":{},{}"items":[{}]}})", to_string(topic), present.seq, numbered, join(parts[i]))));
+  }
+  present.snapshot = out;
+  return out;
+}
+
+}  // namespace aether::api

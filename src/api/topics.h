@@ -1,0 +1,85 @@
+#pragma once
+// What the stream shows, as a numbered sequence of changes: for each topic the objects as of its last number, and the
+// newest changes for clients that are a little behind. Applying a snapshot and the deltas after it gives a later
+// snapshot. One owner thread. Texts are shared among all clients.
+#include <array>
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "orchestrator/control.h"
+
+namespace aether::api {
+
+using SharedText = std::shared_ptr<const std::string>;
+
+enum class Topic { kFleet, kNodes, kGpus, kJobs, kAlerts };
+inline constexpr std::array kTopics = {Topic::kFleet, Topic::kNodes, Topic::kGpus, Topic::kJobs, Topic::kAlerts};
+std::string_view to_string(Topic topic);
+std::optional<Topic> parse_topic(std::string_view text);
+
+struct Delta {
+  std::uint64_t prev = 0, seq = 0;
+  SharedText text;
+};
+struct Snapshot {
+  std::uint64_t seq = 0;
+  std::vector<SharedText> parts;  // at least one
+};
+
+enum class Update {
+  kEverything,     // with new readings: once a second
+  kChangesOfState  // jobs, alerts, and GPUs whose state or jobs changed: as soon as possible
+};
+
+class TopicStore {
+ public:
+  void update(const std::shared_ptr<const ClusterView>& view, Time now, Update what);
+
+  std::uint64_t seq() const { return seq_; }  // of the last change of any topic
+  std::uint64_t seq_of(Topic topic) const { return state(topic).seq; }
+  // The change that builds on `held`; null when that is the present state or no longer kept (see reaches).
+  const Delta* after(Topic topic, std::uint64_t held) const;
+  // True when the changes from `held` to now are all kept, or there are none.
+  bool reaches(Topic topic, std::uint64_t held) const;
+  std::size_t behind(Topic topic, std::uint64_t held) const;
+  // The topic's number as of the stream's number `seq`; nothing when that is too long ago.
+  std::optional<std::uint64_t> held_at(Topic topic, std::uint64_t seq) const;
+  std::shared_ptr<const Snapshot> snapshot(Topic topic);
+
+ private:
+  struct State {
+    std::uint64_t seq = 0;
+    std::map<std::string, std::string> items;  // id -> JSON text; the fleet without its history
+    std::deque<Delta> recent;
+    std::size_t recent_bytes = 0;
+    std::shared_ptr<const Snapshot> snapshot;  // of the present seq, once somebody asked
+  };
+  struct Changes {
+    std::vector<std::pair<std::string, std::string>> upsert;
+    std::vector<std::string> remove;
+  };
+
+  State& state(Topic topic) { return states_[static_cast<std::size_t>(topic)]; }
+  const State& state(Topic topic) const { return states_[static_cast<std::size_t>(topic)]; }
+  void update_gpus(const ClusterView& view, Update what);
+  void update_jobs(const ClusterView& view, Update what);
+  // Topics whose objects are few: compared by their text.
+  void replace(Topic topic, std::map<std::string, std::string> items);
+  void apply(Topic topic, Changes changes);
+  void append(Topic topic, const std::vector<std::string>& upsert, const std::vector<std::string>& remove);
+
+  std::array<State, kTopics.size()> states_;
+  std::map<GpuUuid, GpuView> gpus_;  // as last sent
+  std::map<JobId, std::pair<std::shared_ptr<const Job>, std::shared_ptr<const WaitRecord>>> jobs_;
+  std::shared_ptr<const ClusterView> fleet_view_;
+  Time fleet_time_;
+  std::uint64_t seq_ = 0;
+};
+
+}  // namespace aether::api

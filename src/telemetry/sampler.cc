@@ -60,11 +60,10 @@ void Sampler::run() {
 void Sampler::tick() {
   const Mono begin = clock_.mono();
   const bool due = begin >= next_enumerate_;
-  bool driver_answers = !due || enumerate(true);
+  if (due) enumerate(true);
   const Round round = read_all();
-  if (round.found_lost) driver_answers = enumerate(false);
-  if (round.answered == 0 && !gpus_.empty()) driver_answers = false;
-  plan_retry(driver_answers, due);
+  if (round.found_lost) enumerate(false);
+  plan_retry(listed_ && (round.answered > 0 || gpus_.empty()), due);
   const Duration took = clock_.mono() - begin;
   count([&](SamplerCounters& counters) {
     counters.last_round_s = std::chrono::duration<double>(took).count();
@@ -82,18 +81,18 @@ void Sampler::plan_retry(bool driver_answers, bool was_due) {
   }
 }
 
-bool Sampler::enumerate(bool try_lost_gpus) {
+void Sampler::enumerate(bool try_lost_gpus) {
   next_enumerate_ = clock_.mono() + options_.enumerate_interval;
   Result<std::vector<GpuInfo>> listed = driver_.enumerate();
+  listed_ = listed.has_value();
   if (!listed) {
     count([](SamplerCounters& counters) { ++counters.failed_enumerations; });
     log::debug("telemetry", "the GPU driver lists no GPUs", {{"error", listed.error().message}});
-    return false;
+    return;
   }
   if (try_lost_gpus) std::erase_if(lost_, [&](const GpuUuid& uuid) { return driver_.read(uuid).has_value(); });
   std::erase_if(*listed, [&](const GpuInfo& gpu) { return lost_.contains(gpu.gpu_uuid); });
   publish_inventory(*std::move(listed));
-  return true;
 }
 
 void Sampler::publish_inventory(std::vector<GpuInfo> gpus) {

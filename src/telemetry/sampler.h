@@ -57,8 +57,7 @@ class Sampler {
     bool found_lost = false;
   };
   void run();
-  // Returns false when the driver lists nothing.
-  bool enumerate(bool try_lost_gpus);
+  void enumerate(bool try_lost_gpus);
   void plan_retry(bool driver_answers, bool was_due);
   void publish_inventory(std::vector<GpuInfo> gpus);
   Round read_all();
@@ -77,6 +76,7 @@ class Sampler {
   std::vector<GpuInfo> gpus_;
   std::set<GpuUuid> lost_;
   std::map<GpuUuid, std::uint64_t> sequence_;
+  bool listed_ = false;  // the last enumeration succeeded
   bool inventory_published_ = false;
   Mono next_enumerate_{};
   Duration retry_delay_{0};

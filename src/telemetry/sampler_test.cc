@@ -21,7 +21,7 @@ class ScriptedDriver final : public GpuDriver {
 
   Result<std::vector<GpuInfo>> enumerate() override {
     ++enumerations;
-    if (!works) return fail(ErrorCode::kUnavailable, "driver not loaded");
+    if (!works || !lists) return fail(ErrorCode::kUnavailable, "driver not loaded");
     std::vector<GpuInfo> out;
     for (int index : present) {
       GpuInfo info;
@@ -47,6 +47,7 @@ class ScriptedDriver final : public GpuDriver {
   std::set<GpuUuid> lost, silent;
   std::map<GpuUuid, int> reads;
   bool works = true;
+  bool lists = true;
   int enumerations = 0;
   Duration read_takes{0};
 
@@ -131,6 +132,21 @@ TEST_F(SamplerTest, LostGpuLeavesTheInventoryInTheSameRoundAndIsNotReadAgain) {
   for (int i = 0; i < 20; ++i) round();
   EXPECT_EQ(driver.reads[uuid_of(1)], reads);
   EXPECT_EQ(driver.enumerations, 2);
+}
+
+TEST_F(SamplerTest, LostGpuIsNotReadAgainWhenTheEnumerationAfterItFails) {
+  round();
+  driver.lost.insert(uuid_of(1));
+  driver.lists = false;
+  round();
+  const int reads = driver.reads[uuid_of(1)], enumerations = driver.enumerations;
+  for (int i = 0; i < 10; ++i) round();
+  EXPECT_EQ(driver.reads[uuid_of(1)], reads);
+  EXPECT_EQ(samples.size(), 2u);
+  EXPECT_LE(driver.enumerations, enumerations + 4);
+  driver.lists = true;
+  for (int i = 0; i < 30; ++i) round();
+  EXPECT_EQ(gpus_in_inventory(), 2u);
 }
 
 TEST_F(SamplerTest, LostGpuComesBackAfterItAnswersAgain) {

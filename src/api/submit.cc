@@ -17,8 +17,9 @@ const std::vector<std::string>& spec_keys() {
     JobSpec full;
     full.script = "";
     full.gpu_mem_mb = 0;
+    const Json json = codec::encode_job_spec(full);
     std::vector<std::string> names;
-    for (const auto& entry : codec::encode_job_spec(full).items()) names.push_back(entry.key());
+    for (const auto& entry : json.items()) names.push_back(entry.key());
     return names;
   }();
   return keys;

@@ -1,8 +1,8 @@
 #include "store/series.h"
 
-#include <algorithm>
-
 #include <fmt/format.h>
+
+#include <algorithm>
 
 #include "base/names.h"
 
@@ -13,9 +13,7 @@ using std::chrono::hours;
 using std::chrono::minutes;
 using std::chrono::seconds;
 
-seconds round_up(seconds value, seconds unit) {
-  return (value + unit - seconds(1)) / unit * unit;
-}
+seconds round_up(seconds value, seconds unit) { return (value + unit - seconds(1)) / unit * unit; }
 
 std::int64_t ceil_div(std::int64_t value, std::int64_t unit) {
   const std::int64_t quotient = value / unit;
@@ -23,7 +21,8 @@ std::int64_t ceil_div(std::int64_t value, std::int64_t unit) {
 }
 
 Result<void> check_metrics(const std::vector<std::string>& metrics) {
-  if (metrics.empty()) return fail(ErrorCode::kInvalidArgument, "a history query needs at least one metric", "/metrics");
+  if (metrics.empty())
+    return fail(ErrorCode::kInvalidArgument, "a history query needs at least one metric", "/metrics");
   for (const std::string& name : metrics) {
     if (find_gpu_metric(name)) continue;
     std::vector<std::string> known;
@@ -46,9 +45,12 @@ seconds automatic_step(Duration range) {
 
 std::string_view to_string(Level level) {
   switch (level) {
-    case Level::kRaw: return "raw";
-    case Level::kMinute: return "1m";
-    case Level::kHour: return "1h";
+    case Level::kRaw:
+      return "raw";
+    case Level::kMinute:
+      return "1m";
+    case Level::kHour:
+      return "1h";
   }
   return "raw";
 }
@@ -65,15 +67,17 @@ Result<SeriesPlan> plan_series(const SeriesQuery& query, Time raw_from, Time min
 
   SeriesPlan plan;
   plan.step = step;
-  plan.level = step < minutes(1) ? Level::kRaw : step % hours(1) == seconds(0) ? Level::kHour : Level::kMinute;
+  plan.level = step < minutes(1)               ? Level::kRaw
+               : step % hours(1) == seconds(0) ? Level::kHour
+                                               : Level::kMinute;
   const std::int64_t first = ceil_div(to_unix_us(query.from), plan.step.count());
   const std::int64_t last = ceil_div(to_unix_us(query.to), plan.step.count());
   plan.first = from_unix_us(first * plan.step.count());
   plan.points = static_cast<std::size_t>(last - first);
   if (plan.points > kMaxSeriesPoints)
     return fail(ErrorCode::kInvalidArgument,
-                fmt::format("{} steps are more than the {} one answer may have; take a longer step_s", plan.points,
-                            kMaxSeriesPoints),
+                fmt::format("{} steps are more than the {} one answer may have; take a longer step_s",
+                            plan.points, kMaxSeriesPoints),
                 "/step_s");
   return plan;
 }

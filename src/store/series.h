@@ -1,5 +1,6 @@
 #pragma once
-// The arithmetic of history: which level answers a query, on which grid, and how stored aggregates merge into steps.
+// The arithmetic of history: which level answers a query, on which grid, and how stored aggregates merge into
+// steps.
 #include <cstdint>
 #include <string_view>
 #include <vector>
@@ -23,8 +24,9 @@ struct SeriesPlan {
   Time end() const { return first + step * static_cast<std::int64_t>(points); }
 };
 
-// `raw_from` and `minutes_from`: older raw samples (1-minute rollups) have been removed. The step grows to a whole
-// minute (hour) where only that level reaches back, and to a multiple of its level's length from one minute up.
+// `raw_from` and `minutes_from`: older raw samples (1-minute rollups) have been removed. The step grows to a
+// whole minute (hour) where only that level reaches back, and to a multiple of its level's length from one
+// minute up.
 Result<SeriesPlan> plan_series(const SeriesQuery& query, Time raw_from, Time minutes_from);
 
 // One sample, or a rollup of `count` samples.

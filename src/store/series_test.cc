@@ -25,7 +25,7 @@ TEST(SeriesPlan, TheGridIsMadeOfMultiplesOfTheStepInsideTheRange) {
   const SeriesPlan found = plan(query(seconds(61), seconds(181), seconds(30)));
   EXPECT_EQ(found.level, Level::kRaw);
   EXPECT_EQ(found.first, Time(seconds(90)));
-  EXPECT_EQ(found.points, 4u);  // 90, 120, 150, 180
+  EXPECT_EQ(found.points, 4u);                                                // 90, 120, 150, 180
   EXPECT_EQ(plan(query(seconds(60), seconds(180), seconds(30))).points, 4u);  // 60, 90, 120, 150
 }
 
@@ -75,7 +75,7 @@ TEST(SeriesBuilder, MeansAreWeightedAndHolesStayHoles) {
   builder.add(Time(seconds(0)), 0, {10, 5, 15, 3});
   builder.add(Time(seconds(9)), 0, {20, 20, 20, 1});
   builder.add(Time(seconds(20)), 0, {7, 7, 7, 1});
-  builder.add(Time(seconds(30)), 0, {99, 99, 99, 1});   // after the grid
+  builder.add(Time(seconds(30)), 0, {99, 99, 99, 1});  // after the grid
   builder.add(Time(seconds(-1)), 0, {99, 99, 99, 1});  // before it
   const Series series = std::move(builder).finish();
   const SeriesColumn& column = series.columns.at("temperature_c");

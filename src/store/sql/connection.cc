@@ -25,7 +25,8 @@ std::optional<std::string> SqlRow::optional_text(std::size_t column) const {
   return std::nullopt;
 }
 
-Result<void> in_transaction(SqlConnection& connection, Access access, const std::function<Result<void>()>& body) {
+Result<void> in_transaction(SqlConnection& connection, Access access,
+                            const std::function<Result<void>()>& body) {
   AETHER_TRY(connection.begin(access));
   if (auto done = body(); !done) {
     connection.rollback();

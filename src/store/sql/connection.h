@@ -1,6 +1,7 @@
 #pragma once
-// Port inside the store: one connection to a SQL database. What jobs and telemetry need in SQL is written once over it.
-// Not thread-safe; ConnectionPool and LockedConnection hand connections to one thread at a time.
+// Port inside the store: one connection to a SQL database. What jobs and telemetry need in SQL is written
+// once over it. Not thread-safe; ConnectionPool and LockedConnection hand connections to one thread at a
+// time.
 #include <cstdint>
 #include <functional>
 #include <optional>
@@ -58,6 +59,7 @@ class SqlConnection {
 };
 
 // Commits when `body` succeeds, else rolls back and returns its error.
-Result<void> in_transaction(SqlConnection& connection, Access access, const std::function<Result<void>()>& body);
+Result<void> in_transaction(SqlConnection& connection, Access access,
+                            const std::function<Result<void>()>& body);
 
 }  // namespace aether::store

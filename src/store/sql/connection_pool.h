@@ -11,7 +11,8 @@
 
 namespace aether::store {
 
-// Thread-safe. Opens connections as they are needed, at most `capacity`; with all of them in use the caller waits.
+// Thread-safe. Opens connections as they are needed, at most `capacity`; with all of them in use the caller
+// waits.
 class ConnectionPool {
  public:
   using Opener = std::function<Result<std::unique_ptr<SqlConnection>>()>;

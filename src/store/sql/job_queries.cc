@@ -1,6 +1,6 @@
-#include <algorithm>
-
 #include <fmt/format.h>
+
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "codec/codec.h"
@@ -18,7 +18,8 @@ std::optional<Time> optional_time(const SqlRow& row, std::size_t column) {
 }
 
 tl::unexpected<Error> corrupt(std::string_view what, std::string_view id, const std::string& why) {
-  return fail(ErrorCode::kCorrupt, fmt::format("the stored {} of job {} does not make sense: {}", what, id, why));
+  return fail(ErrorCode::kCorrupt,
+              fmt::format("the stored {} of job {} does not make sense: {}", what, id, why));
 }
 
 // Decodes a JSON column with one of the codec's functions.
@@ -54,10 +55,11 @@ Result<Job> decode_job(const SqlRow& row) {
   return job;
 }
 
-// `selection` is the part after "FROM jobs"; `order` sorts by columns of the job and is used twice, so that the join
-// with the attempts keeps the order of the limited selection.
-Result<std::vector<Job>> select_jobs(SqlConnection& connection, std::string_view selection, std::string_view order,
-                                     std::string_view limit, const SqlParameters& parameters) {
+// `selection` is the part after "FROM jobs"; `order` sorts by columns of the job and is used twice, so that
+// the join with the attempts keeps the order of the limited selection.
+Result<std::vector<Job>> select_jobs(SqlConnection& connection, std::string_view selection,
+                                     std::string_view order, std::string_view limit,
+                                     const SqlParameters& parameters) {
   auto found = connection.run(
       fmt::format("SELECT {0}, record FROM (SELECT * FROM jobs {1} ORDER BY {2} {3}) AS chosen "
                   "LEFT JOIN (SELECT job_id, n, record FROM attempts) AS tried ON tried.job_id = chosen.id "
@@ -92,7 +94,8 @@ std::string states_list(bool terminal) {
   std::string list;
   for (int i = 0; i <= static_cast<int>(JobState::kLost); ++i) {
     const auto state = static_cast<JobState>(i);
-    if (is_terminal(state) == terminal) list += fmt::format("{}'{}'", list.empty() ? "" : ", ", to_string(state));
+    if (is_terminal(state) == terminal)
+      list += fmt::format("{}'{}'", list.empty() ? "" : ", ", to_string(state));
   }
   return list;
 }
@@ -126,11 +129,13 @@ Conditions conditions(const JobQuery& query) {
 }
 
 Result<void> load_allocations(SqlConnection& connection, StoredState& state) {
-  auto found = connection.run("SELECT gpu_uuid, slot, job_id, n, memory_mb FROM gpu_alloc ORDER BY gpu_uuid, slot");
+  auto found =
+      connection.run("SELECT gpu_uuid, slot, job_id, n, memory_mb FROM gpu_alloc ORDER BY gpu_uuid, slot");
   if (!found) return fail(found.error());
   for (const SqlRow& row : found->rows)
     state.allocations.push_back({GpuUuid(row.text(0)), static_cast<int>(row.integer(1)),
-                                 AttemptId{JobId(row.text(2)), static_cast<int>(row.integer(3))}, row.integer(4)});
+                                 AttemptId{JobId(row.text(2)), static_cast<int>(row.integer(3))},
+                                 row.integer(4)});
   return {};
 }
 
@@ -180,7 +185,8 @@ Alert decode_alert(const SqlRow& row) {
 
 Result<void> load_alerts(SqlConnection& connection, StoredState& state) {
   auto found = connection.run(
-      "SELECT id, severity, kind, title, detail, node, gpu_uuid, gpu_id, job_id, since_us, cleared_at_us, value, "
+      "SELECT id, severity, kind, title, detail, node, gpu_uuid, gpu_id, job_id, since_us, cleared_at_us, "
+      "value, "
       "threshold, unit, acknowledged FROM alerts WHERE cleared_at_us IS NULL ORDER BY since_us, id");
   if (!found) return fail(found.error());
   for (const SqlRow& row : found->rows) state.open_alerts.push_back(decode_alert(row));
@@ -235,7 +241,8 @@ Result<std::optional<Job>> find_job_by_number(SqlConnection& connection, std::in
 Result<std::optional<Job>> find_job_by_key(SqlConnection& connection, const std::string& user,
                                            const std::string& key) {
   if (key.empty()) return std::optional<Job>();
-  return select_job(connection, "WHERE \"user\" = $1 AND idempotency_key = $2 AND idempotency_key <> ''", {user, key});
+  return select_job(connection, "WHERE \"user\" = $1 AND idempotency_key = $2 AND idempotency_key <> ''",
+                    {user, key});
 }
 
 Result<std::vector<JobEvent>> job_events(SqlConnection& connection, const JobId& id) {
@@ -256,7 +263,8 @@ Result<std::optional<PlacementRecord>> find_placement(SqlConnection& connection,
                               {id.str()});
   if (!found) return fail(found.error());
   if (found->rows.empty()) return std::optional<PlacementRecord>();
-  auto record = decode_column("placement", id.str(), found->rows.front().text(0), codec::decode_placement_record);
+  auto record =
+      decode_column("placement", id.str(), found->rows.front().text(0), codec::decode_placement_record);
   if (!record) return fail(record.error());
   return std::optional<PlacementRecord>(std::move(*record));
 }

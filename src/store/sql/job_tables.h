@@ -19,7 +19,8 @@ Result<StoredState> load_state(SqlConnection& connection);
 Result<std::vector<Job>> find_jobs(SqlConnection& connection, const JobQuery& query);
 Result<std::optional<Job>> find_job(SqlConnection& connection, const JobId& id);
 Result<std::optional<Job>> find_job_by_number(SqlConnection& connection, std::int64_t number);
-Result<std::optional<Job>> find_job_by_key(SqlConnection& connection, const std::string& user, const std::string& key);
+Result<std::optional<Job>> find_job_by_key(SqlConnection& connection, const std::string& user,
+                                           const std::string& key);
 Result<std::vector<JobEvent>> job_events(SqlConnection& connection, const JobId& id);
 // Of the newest attempt that has one.
 Result<std::optional<PlacementRecord>> find_placement(SqlConnection& connection, const JobId& id);

@@ -19,36 +19,40 @@ Result<void> put(SqlConnection& connection, std::string_view sql, const SqlParam
 
 Result<void> apply(SqlConnection& connection, const PutJob& write) {
   const Job& job = write.job;
-  return put(connection,
-             "INSERT INTO jobs (id, number, \"user\", name, queue, state, priority, submitted_at_us, ended_at_us, spec, "
-             "idempotency_key, body_sha256) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) "
-             "ON CONFLICT (id) DO UPDATE SET number = excluded.number, \"user\" = excluded.\"user\", "
-             "name = excluded.name, queue = excluded.queue, state = excluded.state, priority = excluded.priority, "
-             "submitted_at_us = excluded.submitted_at_us, ended_at_us = excluded.ended_at_us, spec = excluded.spec, "
-             "idempotency_key = excluded.idempotency_key, body_sha256 = excluded.body_sha256",
-             {text(job.id.str()), number(job.number), text(job.user), text(job.spec.name), text(job.queue),
-              text(to_string(job.state)), number(job.spec.priority), time(job.submitted_at), time(job.ended_at),
-              codec::dump(codec::encode_job_spec(job.spec)), text(job.idempotency_key), text(job.body_sha256)});
+  return put(
+      connection,
+      "INSERT INTO jobs (id, number, \"user\", name, queue, state, priority, submitted_at_us, ended_at_us, "
+      "spec, "
+      "idempotency_key, body_sha256) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) "
+      "ON CONFLICT (id) DO UPDATE SET number = excluded.number, \"user\" = excluded.\"user\", "
+      "name = excluded.name, queue = excluded.queue, state = excluded.state, priority = excluded.priority, "
+      "submitted_at_us = excluded.submitted_at_us, ended_at_us = excluded.ended_at_us, spec = excluded.spec, "
+      "idempotency_key = excluded.idempotency_key, body_sha256 = excluded.body_sha256",
+      {text(job.id.str()), number(job.number), text(job.user), text(job.spec.name), text(job.queue),
+       text(to_string(job.state)), number(job.spec.priority), time(job.submitted_at), time(job.ended_at),
+       codec::dump(codec::encode_job_spec(job.spec)), text(job.idempotency_key), text(job.body_sha256)});
 }
 
 Result<void> apply(SqlConnection& connection, const PutAttempt& write) {
   const Attempt& attempt = write.attempt;
-  return put(connection,
-             "INSERT INTO attempts (job_id, n, epoch, node, state, assigned_at_us, started_at_us, ended_at_us, record) "
-             "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) "
-             "ON CONFLICT (job_id, n) DO UPDATE SET epoch = excluded.epoch, node = excluded.node, "
-             "state = excluded.state, assigned_at_us = excluded.assigned_at_us, "
-             "started_at_us = excluded.started_at_us, ended_at_us = excluded.ended_at_us, record = excluded.record",
-             {text(attempt.id.job.str()), number(attempt.id.n), number(static_cast<std::int64_t>(attempt.epoch)),
-              text(attempt.placement.node.str()), text(to_string(attempt.state)), time(attempt.assigned_at),
-              time(attempt.started_at), time(attempt.ended_at), codec::dump(codec::encode_attempt(attempt))});
+  return put(
+      connection,
+      "INSERT INTO attempts (job_id, n, epoch, node, state, assigned_at_us, started_at_us, ended_at_us, "
+      "record) "
+      "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) "
+      "ON CONFLICT (job_id, n) DO UPDATE SET epoch = excluded.epoch, node = excluded.node, "
+      "state = excluded.state, assigned_at_us = excluded.assigned_at_us, "
+      "started_at_us = excluded.started_at_us, ended_at_us = excluded.ended_at_us, record = excluded.record",
+      {text(attempt.id.job.str()), number(attempt.id.n), number(static_cast<std::int64_t>(attempt.epoch)),
+       text(attempt.placement.node.str()), text(to_string(attempt.state)), time(attempt.assigned_at),
+       time(attempt.started_at), time(attempt.ended_at), codec::dump(codec::encode_attempt(attempt))});
 }
 
 Result<void> apply(SqlConnection& connection, const PutAllocation& write) {
   return put(connection,
              "INSERT INTO gpu_alloc (gpu_uuid, slot, job_id, n, memory_mb) VALUES ($1, $2, $3, $4, $5)",
-             {text(write.gpu_uuid.str()), number(write.slot), text(write.attempt.job.str()), number(write.attempt.n),
-              number(write.memory_mb)});
+             {text(write.gpu_uuid.str()), number(write.slot), text(write.attempt.job.str()),
+              number(write.attempt.n), number(write.memory_mb)});
 }
 
 Result<void> apply(SqlConnection& connection, const DeleteAllocations& write) {
@@ -57,12 +61,13 @@ Result<void> apply(SqlConnection& connection, const DeleteAllocations& write) {
 }
 
 Result<void> apply(SqlConnection& connection, const PutOutbox& write) {
-  return put(connection,
-             "INSERT INTO outbox (job_id, n, kind, epoch, subject, payload) VALUES ($1, $2, $3, $4, $5, $6) "
-             "ON CONFLICT (job_id, n, kind) DO UPDATE SET epoch = excluded.epoch, subject = excluded.subject, "
-             "payload = excluded.payload",
-             {text(write.attempt.job.str()), number(write.attempt.n), text(write.kind),
-              number(static_cast<std::int64_t>(write.epoch)), text(write.subject), text(write.payload)});
+  return put(
+      connection,
+      "INSERT INTO outbox (job_id, n, kind, epoch, subject, payload) VALUES ($1, $2, $3, $4, $5, $6) "
+      "ON CONFLICT (job_id, n, kind) DO UPDATE SET epoch = excluded.epoch, subject = excluded.subject, "
+      "payload = excluded.payload",
+      {text(write.attempt.job.str()), number(write.attempt.n), text(write.kind),
+       number(static_cast<std::int64_t>(write.epoch)), text(write.subject), text(write.payload)});
 }
 
 Result<void> apply(SqlConnection& connection, const AckOutbox& write) {
@@ -89,26 +94,28 @@ Result<void> apply(SqlConnection& connection, const PutPlacement& write) {
 
 Result<void> apply(SqlConnection& connection, const PutAlert& write) {
   const Alert& alert = write.alert;
-  return put(connection,
-             "INSERT INTO alerts (id, severity, kind, title, detail, node, gpu_uuid, gpu_id, job_id, since_us, "
-             "cleared_at_us, value, threshold, unit, acknowledged) "
-             "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) "
-             "ON CONFLICT (id) DO UPDATE SET severity = excluded.severity, kind = excluded.kind, "
-             "title = excluded.title, detail = excluded.detail, node = excluded.node, gpu_uuid = excluded.gpu_uuid, "
-             "gpu_id = excluded.gpu_id, job_id = excluded.job_id, since_us = excluded.since_us, "
-             "cleared_at_us = excluded.cleared_at_us, value = excluded.value, threshold = excluded.threshold, "
-             "unit = excluded.unit, acknowledged = excluded.acknowledged",
-             {text(alert.id.str()), text(to_string(alert.severity)), text(alert.kind), text(alert.title),
-              text(alert.detail), text(alert.node.str()), text(alert.gpu_uuid.str()), text(alert.gpu_id),
-              alert.job ? text(alert.job->str()) : SqlValue(), time(alert.since), time(alert.cleared_at),
-              sql_value(alert.value), sql_value(alert.threshold), text(alert.unit),
-              number(alert.acknowledged ? 1 : 0)});
+  return put(
+      connection,
+      "INSERT INTO alerts (id, severity, kind, title, detail, node, gpu_uuid, gpu_id, job_id, since_us, "
+      "cleared_at_us, value, threshold, unit, acknowledged) "
+      "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) "
+      "ON CONFLICT (id) DO UPDATE SET severity = excluded.severity, kind = excluded.kind, "
+      "title = excluded.title, detail = excluded.detail, node = excluded.node, gpu_uuid = excluded.gpu_uuid, "
+      "gpu_id = excluded.gpu_id, job_id = excluded.job_id, since_us = excluded.since_us, "
+      "cleared_at_us = excluded.cleared_at_us, value = excluded.value, threshold = excluded.threshold, "
+      "unit = excluded.unit, acknowledged = excluded.acknowledged",
+      {text(alert.id.str()), text(to_string(alert.severity)), text(alert.kind), text(alert.title),
+       text(alert.detail), text(alert.node.str()), text(alert.gpu_uuid.str()), text(alert.gpu_id),
+       alert.job ? text(alert.job->str()) : SqlValue(), time(alert.since), time(alert.cleared_at),
+       sql_value(alert.value), sql_value(alert.threshold), text(alert.unit),
+       number(alert.acknowledged ? 1 : 0)});
 }
 
 Result<void> apply(SqlConnection& connection, const PutSetting& write) {
   if (!write.value) return put(connection, "DELETE FROM settings WHERE key = $1", {text(write.key)});
   return put(connection,
-             "INSERT INTO settings (key, value) VALUES ($1, $2) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+             "INSERT INTO settings (key, value) VALUES ($1, $2) ON CONFLICT (key) DO UPDATE SET value = "
+             "excluded.value",
              {text(write.key), text(*write.value)});
 }
 

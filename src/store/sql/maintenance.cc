@@ -1,13 +1,13 @@
 #include "store/sql/maintenance.h"
 
-#include <algorithm>
-
 #include <fmt/format.h>
+
+#include <algorithm>
 
 namespace aether::store {
 namespace {
 
-constexpr std::int64_t kGpusPerTransaction = 256;
+constexpr std::int64_t kGpusPerTransaction = 64;
 constexpr std::int64_t kLateMinutesPerTransaction = 256;
 
 std::int64_t floor_to(std::int64_t value, std::int64_t unit) { return value / unit * unit; }
@@ -19,7 +19,8 @@ Result<bool> exists(SqlConnection& connection, const char* table, std::int64_t g
   return !found->rows.empty();
 }
 
-// One late minute: rolled again, and its hour when that had been rolled. A rollup whose source is removed stays.
+// One late minute: rolled again, and its hour when that had been rolled. A rollup whose source is removed
+// stays.
 Result<void> roll_late_minute(SqlConnection& connection, Dialect dialect, const TelemetryState& state,
                               std::int64_t gpu_id, std::int64_t minute_us) {
   const GpuRange gpu{gpu_id, gpu_id + 1};
@@ -31,13 +32,16 @@ Result<void> roll_late_minute(SqlConnection& connection, Dialect dialect, const 
   if (!hour_known) return fail(hour_known.error());
   if (hour_us < state.rolled_1h && (hour_us >= state.minutes_from || !*hour_known))
     AETHER_TRY(roll_hour(connection, dialect, hour_us, gpu));
-  AETHER_TRY(connection.run("DELETE FROM rollup_late WHERE gpu_id = $1 AND time_us = $2", {gpu_id, minute_us}));
+  AETHER_TRY(
+      connection.run("DELETE FROM rollup_late WHERE gpu_id = $1 AND time_us = $2", {gpu_id, minute_us}));
   return {};
 }
 
-Result<std::optional<std::int64_t>> first_minute_at_or_after(SqlConnection& connection, std::int64_t time_us) {
+Result<std::optional<std::int64_t>> first_minute_at_or_after(SqlConnection& connection,
+                                                             std::int64_t time_us) {
   auto found = connection.run(
-      "SELECT min(first_us) FROM (SELECT (SELECT min(time_us) FROM rollup_1m AS r WHERE r.gpu_id = gpus.gpu_id "
+      "SELECT min(first_us) FROM (SELECT (SELECT min(time_us) FROM rollup_1m AS r WHERE r.gpu_id = "
+      "gpus.gpu_id "
       "AND r.time_us >= $1) AS first_us FROM gpus) AS firsts",
       {time_us});
   if (!found) return fail(found.error());
@@ -58,7 +62,8 @@ Result<std::uint64_t> Maintenance::run(Time now) {
   auto raw = remove_raw(std::min(floor_to(before(retention_.raw), kMinuteUs), reached->rolled_1m));
   if (!raw) return fail(raw.error());
   std::int64_t removed = *raw;
-  const std::int64_t minutes_from = std::min(floor_to(before(retention_.minutes), kHourUs), reached->rolled_1h);
+  const std::int64_t minutes_from =
+      std::min(floor_to(before(retention_.minutes), kHourUs), reached->rolled_1h);
   if (minutes_from <= reached->minutes_from) return static_cast<std::uint64_t>(removed);
   auto minutes = remove_rollups("rollup_1m", minutes_from, "minutes_from");
   if (!minutes) return fail(minutes.error());
@@ -86,7 +91,8 @@ Result<void> Maintenance::for_gpu_ranges(const RollStep& roll, const std::string
     bool last = false;
     const auto done = writer_([&](SqlConnection& connection) -> Result<void> {
       AETHER_TRY(roll(connection, {first, first + kGpusPerTransaction}));
-      auto more = connection.run("SELECT 1 FROM gpus WHERE gpu_id >= $1 LIMIT 1", {first + kGpusPerTransaction});
+      auto more =
+          connection.run("SELECT 1 FROM gpus WHERE gpu_id >= $1 LIMIT 1", {first + kGpusPerTransaction});
       if (!more) return fail(more.error());
       last = more->rows.empty();
       return last ? set_telemetry_state(connection, state_name, state_value) : Result<void>();
@@ -100,7 +106,8 @@ Result<void> Maintenance::roll_minutes(std::int64_t until_us) {
   auto reached = state();
   if (!reached) return fail(reached.error());
   if (until_us <= reached->rolled_1m) return {};
-  // From here on samples of these minutes count as late; what was appended before is visible to the steps below.
+  // From here on samples of these minutes count as late; what was appended before is visible to the steps
+  // below.
   late_before_us_ = until_us;
   std::int64_t from = reached->rolled_1m;
   for (;;) {
@@ -115,9 +122,9 @@ Result<void> Maintenance::roll_minutes(std::int64_t until_us) {
     if (!done) return fail(done.error());
     if (!next || floor_to(*next, kMinuteUs) >= until_us) return {};
     const std::int64_t minute = floor_to(*next, kMinuteUs);
-    AETHER_TRY(for_gpu_ranges(
-        [&](SqlConnection& connection, GpuRange gpus) { return roll_minute(connection, dialect_, minute, gpus); },
-        "rolled_1m", minute + kMinuteUs));
+    AETHER_TRY(for_gpu_ranges([&](SqlConnection& connection,
+                                  GpuRange gpus) { return roll_minute(connection, dialect_, minute, gpus); },
+                              "rolled_1m", minute + kMinuteUs));
     from = minute + kMinuteUs;
   }
 }
@@ -185,7 +192,8 @@ Result<std::int64_t> Maintenance::remove_raw(std::int64_t before_us) {
   }
 }
 
-Result<std::int64_t> Maintenance::remove_rollups(const char* table, std::int64_t before_us, const char* state_name) {
+Result<std::int64_t> Maintenance::remove_rollups(const char* table, std::int64_t before_us,
+                                                 const char* state_name) {
   std::int64_t removed = 0;
   const std::string sql = fmt::format("DELETE FROM {} WHERE gpu_id = $1 AND time_us < $2", table);
   const auto done = writer_([&](SqlConnection& connection) -> Result<void> {

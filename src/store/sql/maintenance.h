@@ -1,5 +1,6 @@
 #pragma once
-// Makes rollups and removes what is older than its retention, in small transactions between which samples go on.
+// Makes rollups and removes what is older than its retention, in small transactions between which samples go
+// on.
 #include <atomic>
 #include <cstdint>
 #include <functional>
@@ -14,11 +15,16 @@ class Maintenance {
  public:
   // Runs a body in a write transaction of the connection that also appends samples.
   using Writer = std::function<Result<void>(const std::function<Result<void>(SqlConnection&)>& body)>;
-  // Removes raw samples before a time, inside a write transaction; returns rows removed. Called until it returns 0.
+  // Removes raw samples before a time, inside a write transaction; returns rows removed. Called until it
+  // returns 0.
   using RemoveRaw = std::function<Result<std::int64_t>(SqlConnection& connection, std::int64_t before_us)>;
 
-  Maintenance(Dialect dialect, Retention retention, std::int64_t rolled_until_us, Writer writer, RemoveRaw remove_raw)
-      : dialect_(dialect), retention_(retention), late_before_us_(rolled_until_us), writer_(std::move(writer)),
+  Maintenance(Dialect dialect, Retention retention, std::int64_t rolled_until_us, Writer writer,
+              RemoveRaw remove_raw)
+      : dialect_(dialect),
+        retention_(retention),
+        late_before_us_(rolled_until_us),
+        writer_(std::move(writer)),
         remove_raw_(std::move(remove_raw)) {}
 
   // Returns rows removed.

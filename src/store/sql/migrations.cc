@@ -29,15 +29,17 @@ Result<void> apply(SqlConnection& connection, const Migration& step, const std::
 }  // namespace
 
 Result<int> migrate(SqlConnection& connection, const std::vector<Migration>& migrations,
-                    const std::function<Result<void>(int from_version)>& backup, const std::string& version_table) {
+                    const std::function<Result<void>(int from_version)>& backup,
+                    const std::string& version_table) {
   auto version = current_version(connection, version_table);
   if (!version) return version;
   const int newest = migrations.empty() ? 0 : migrations.back().version;
   if (*version > newest)
-    return fail(ErrorCode::kUnsupported,
-                fmt::format("the database has schema version {}, this program knows {} at most; start the newer "
-                            "version of Aether that wrote it, or restore the backup taken before its migration",
-                            *version, newest));
+    return fail(
+        ErrorCode::kUnsupported,
+        fmt::format("the database has schema version {}, this program knows {} at most; start the newer "
+                    "version of Aether that wrote it, or restore the backup taken before its migration",
+                    *version, newest));
   if (*version > 0 && *version < newest) AETHER_TRY(backup(*version));
   for (const Migration& step : migrations) {
     if (step.version <= *version) continue;

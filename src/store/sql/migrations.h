@@ -22,8 +22,9 @@ const std::vector<Migration>& postgres_migrations();
 const std::vector<Migration>& postgres_native_migrations();
 const std::vector<Migration>& postgres_timescale_migrations();
 
-// Brings a database to the newest schema and returns its version. `backup` runs before the first step on a database
-// that already has a schema; its error stops everything. kUnsupported: the schema is newer than this program.
+// Brings a database to the newest schema and returns its version. `backup` runs before the first step on a
+// database that already has a schema; its error stops everything. kUnsupported: the schema is newer than this
+// program.
 Result<int> migrate(SqlConnection& connection, const std::vector<Migration>& migrations,
                     const std::function<Result<void>(int from_version)>& backup,
                     const std::string& version_table = "schema_version");

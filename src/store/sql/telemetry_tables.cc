@@ -1,17 +1,19 @@
 #include "store/sql/telemetry_tables.h"
 
-#include <algorithm>
-
 #include <fmt/format.h>
+
+#include <algorithm>
 
 namespace aether::store {
 namespace {
 
 std::string raw_range_sql(Dialect dialect, const std::string& columns) {
   if (dialect == Dialect::kPostgres)
-    return fmt::format("SELECT time_us{} FROM samples WHERE gpu_id = $1 AND time_us >= $2 AND time_us < $3", columns);
+    return fmt::format("SELECT time_us{} FROM samples WHERE gpu_id = $1 AND time_us >= $2 AND time_us < $3",
+                       columns);
   return fmt::format(
-      "WITH RECURSIVE buckets(n) AS (VALUES ($2 / {1}) UNION ALL SELECT n + 1 FROM buckets WHERE n < ($3 - 1) / {1}) "
+      "WITH RECURSIVE buckets(n) AS (VALUES ($2 / {1}) UNION ALL SELECT n + 1 FROM buckets WHERE n < ($3 - "
+      "1) / {1}) "
       "SELECT time_us{0} FROM buckets CROSS JOIN samples "
       "WHERE bucket = n AND gpu_id = $1 AND time_us >= $2 AND time_us < $3",
       columns, kBucketUs);
@@ -40,7 +42,8 @@ Result<void> add_rollup(SqlConnection& connection, const char* table, std::int64
                         const std::vector<std::string>& metrics, SeriesBuilder& builder) {
   if (part.from >= part.to) return {};
   std::string columns;
-  for (const std::string& metric : metrics) columns += fmt::format(", {0}_mean, {0}_min, {0}_max, {0}_count", metric);
+  for (const std::string& metric : metrics)
+    columns += fmt::format(", {0}_mean, {0}_min, {0}_max, {0}_count", metric);
   auto found = connection.run(fmt::format("SELECT time_us, sample_count{} FROM {} "
                                           "WHERE gpu_id = $1 AND time_us >= $2 AND time_us < $3",
                                           columns, table),
@@ -51,9 +54,10 @@ Result<void> add_rollup(SqlConnection& connection, const char* table, std::int64
       const std::size_t at = 2 + 4 * i;
       const auto mean = row.optional_real(at);
       if (!mean) continue;
-      builder.add(from_unix_us(row.integer(0)), i,
-                  {*mean, row.optional_real(at + 1).value_or(*mean), row.optional_real(at + 2).value_or(*mean),
-                   row.optional_integer(at + 3).value_or(row.integer(1))});
+      builder.add(
+          from_unix_us(row.integer(0)), i,
+          {*mean, row.optional_real(at + 1).value_or(*mean), row.optional_real(at + 2).value_or(*mean),
+           row.optional_integer(at + 3).value_or(row.integer(1))});
     }
   }
   return {};
@@ -80,7 +84,8 @@ std::string aggregates_of_minutes() {
     const std::string count = fmt::format(
         "sum(CASE WHEN {0}_mean IS NOT NULL THEN coalesce({0}_count, sample_count) ELSE 0 END)", metric.name);
     sql += fmt::format(
-        ", CASE WHEN {1} = {2} THEN {1} ELSE sum({0}_mean * coalesce({0}_count, sample_count)) / {3} END AS {0}_mean, "
+        ", CASE WHEN {1} = {2} THEN {1} ELSE sum({0}_mean * coalesce({0}_count, sample_count)) / {3} END AS "
+        "{0}_mean, "
         "NULLIF({1}, {2}) AS {0}_min, NULLIF({2}, {1}) AS {0}_max, "
         "CAST(NULLIF({3}, sum(sample_count)) AS BIGINT) AS {0}_count",
         metric.name, low, high, count);
@@ -97,19 +102,21 @@ std::string upsert(const char* table, const std::string& select) {
       updates += fmt::format(", {0}_{1} = excluded.{0}_{1}", metric.name, part);
     }
   }
-  return fmt::format("INSERT INTO {} ({}) {} ON CONFLICT (gpu_id, time_us) DO UPDATE SET {}", table, columns, select,
-                     updates);
+  return fmt::format("INSERT INTO {} ({}) {} ON CONFLICT (gpu_id, time_us) DO UPDATE SET {}", table, columns,
+                     select, updates);
 }
 
-// $1, $2: range of time; $3, $4: range of gpu_id. SQLite knows no LATERAL; there a CROSS JOIN fixes the same order.
+// $1, $2: range of time; $3, $4: range of gpu_id. SQLite knows no LATERAL; there a CROSS JOIN fixes the same
+// order.
 std::string rollup_sql(Dialect dialect, const char* table, const char* source, const std::string& aggregates,
                        const std::string& sqlite_extra) {
   if (dialect == Dialect::kPostgres)
-    return upsert(table, fmt::format("SELECT gpus.gpu_id, CAST($1 AS BIGINT), part.* FROM gpus CROSS JOIN LATERAL "
-                                     "(SELECT {} FROM {} AS s WHERE s.gpu_id = gpus.gpu_id AND s.time_us >= $1 "
-                                     "AND s.time_us < $2) AS part "
-                                     "WHERE part.sample_count > 0 AND gpus.gpu_id >= $3 AND gpus.gpu_id < $4",
-                                     aggregates, source));
+    return upsert(table,
+                  fmt::format("SELECT gpus.gpu_id, CAST($1 AS BIGINT), part.* FROM gpus CROSS JOIN LATERAL "
+                              "(SELECT {} FROM {} AS s WHERE s.gpu_id = gpus.gpu_id AND s.time_us >= $1 "
+                              "AND s.time_us < $2) AS part "
+                              "WHERE part.sample_count > 0 AND gpus.gpu_id >= $3 AND gpus.gpu_id < $4",
+                              aggregates, source));
   return upsert(table, fmt::format("SELECT gpus.gpu_id, $1, {} FROM gpus CROSS JOIN {} AS s "
                                    "WHERE s.gpu_id = gpus.gpu_id AND s.time_us >= $1 AND s.time_us < $2 {}"
                                    "AND gpus.gpu_id >= $3 AND gpus.gpu_id < $4 GROUP BY gpus.gpu_id",
@@ -147,7 +154,8 @@ Result<void> set_telemetry_state(SqlConnection& connection, const std::string& n
 }
 
 Result<void> add_to_sample_count(SqlConnection& connection, std::int64_t change) {
-  AETHER_TRY(connection.run("UPDATE telemetry_state SET value = value + $1 WHERE name = 'sample_count'", {change}));
+  AETHER_TRY(
+      connection.run("UPDATE telemetry_state SET value = value + $1 WHERE name = 'sample_count'", {change}));
   return {};
 }
 
@@ -164,7 +172,8 @@ Result<Series> read_series(SqlConnection& connection, Dialect dialect, const Ser
   const std::int64_t id = gpu->rows.front().integer(0);
   const Part all{to_unix_us(plan->first), to_unix_us(plan->end())};
   // Each level answers for the time from where the coarser one ends.
-  const std::int64_t hours_to = plan->level == Level::kHour ? std::clamp(state->rolled_1h, all.from, all.to) : all.from;
+  const std::int64_t hours_to =
+      plan->level == Level::kHour ? std::clamp(state->rolled_1h, all.from, all.to) : all.from;
   const std::int64_t minutes_to =
       plan->level == Level::kRaw ? all.from : std::clamp(state->rolled_1m, hours_to, all.to);
   AETHER_TRY(add_rollup(connection, "rollup_1h", id, {all.from, hours_to}, query.metrics, builder));
@@ -175,8 +184,9 @@ Result<Series> read_series(SqlConnection& connection, Dialect dialect, const Ser
 
 Result<void> mark_late(SqlConnection& connection, const LateMinutes& late) {
   for (const auto& [gpu_id, minute_us] : late)
-    AETHER_TRY(connection.run("INSERT INTO rollup_late (gpu_id, time_us) VALUES ($1, $2) ON CONFLICT DO NOTHING",
-                              {gpu_id, minute_us}));
+    AETHER_TRY(
+        connection.run("INSERT INTO rollup_late (gpu_id, time_us) VALUES ($1, $2) ON CONFLICT DO NOTHING",
+                       {gpu_id, minute_us}));
   return {};
 }
 

@@ -1,6 +1,6 @@
 #pragma once
-// The history of telemetry in SQL: reading series and making rollups. The databases differ only in how one GPU's raw
-// samples of a range are reached, which Dialect settles.
+// The history of telemetry in SQL: reading series and making rollups. The databases differ only in how one
+// GPU's raw samples of a range are reached, which Dialect settles.
 #include <cstdint>
 #include <map>
 #include <set>

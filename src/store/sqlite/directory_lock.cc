@@ -1,13 +1,12 @@
 #include "store/sqlite/directory_lock.h"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <sys/file.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
-
-#include <fmt/format.h>
 
 namespace aether::store {
 namespace {
@@ -30,9 +29,10 @@ Result<std::unique_ptr<DirectoryLock>> DirectoryLock::take(const std::string& di
     close(file);
     if (reason != EWOULDBLOCK)
       return fail(ErrorCode::kIo, fmt::format("locking {}: {}", path, std::strerror(reason)));
-    return fail(ErrorCode::kConflict,
-                fmt::format("another orchestrator holds {} (process {}); stop it, or choose another state directory",
-                            directory, process));
+    return fail(
+        ErrorCode::kConflict,
+        fmt::format("another orchestrator holds {} (process {}); stop it, or choose another state directory",
+                    directory, process));
   }
   const std::string process = std::to_string(getpid());
   if (ftruncate(file, 0) != 0 || pwrite(file, process.data(), process.size(), 0) < 0) {

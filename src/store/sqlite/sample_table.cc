@@ -1,10 +1,9 @@
 #include "store/sqlite/sample_table.h"
 
+#include <fmt/format.h>
 #include <sqlite3.h>
 
 #include <algorithm>
-
-#include <fmt/format.h>
 
 #include "store/sql/sample_row.h"
 
@@ -17,7 +16,8 @@ const std::string& insert_sql() {
   static const std::string sql = [] {
     std::string values;
     for (std::size_t i = 0; i < gpu_metrics().size() + 7; ++i) values += i == 0 ? "?" : ", ?";
-    return fmt::format("INSERT OR IGNORE INTO samples (bucket, gpu_id, {}) VALUES ({})", sample_columns(), values);
+    return fmt::format("INSERT OR IGNORE INTO samples (bucket, gpu_id, {}) VALUES ({})", sample_columns(),
+                       values);
   }();
   return sql;
 }
@@ -30,11 +30,13 @@ void bind_text(sqlite3_stmt* statement, int index, const std::optional<std::stri
 }
 
 // Newest sample of one GPU in [from, to): buckets are tried from the newest back.
-Result<std::optional<GpuSample>> newest_in(SqliteConnection& connection, std::int64_t gpu_id, std::int64_t from_us,
-                                           std::int64_t to_us) {
+Result<std::optional<GpuSample>> newest_in(SqliteConnection& connection, std::int64_t gpu_id,
+                                           std::int64_t from_us, std::int64_t to_us) {
   static const std::string sql = fmt::format(
-      "WITH RECURSIVE buckets(n) AS (VALUES (($3 - 1) / {1}) UNION ALL SELECT n - 1 FROM buckets WHERE n > $2 / {1}) "
-      "SELECT {0} FROM samples WHERE bucket = (SELECT n FROM buckets CROSS JOIN samples AS s WHERE s.bucket = n "
+      "WITH RECURSIVE buckets(n) AS (VALUES (($3 - 1) / {1}) UNION ALL SELECT n - 1 FROM buckets WHERE n > "
+      "$2 / {1}) "
+      "SELECT {0} FROM samples WHERE bucket = (SELECT n FROM buckets CROSS JOIN samples AS s WHERE s.bucket "
+      "= n "
       "AND s.gpu_id = $1 AND s.time_us >= $2 AND s.time_us < $3 LIMIT 1) AND gpu_id = $1 AND time_us < $3 "
       "ORDER BY time_us DESC LIMIT 1",
       sample_columns(), kBucketUs);
@@ -87,8 +89,9 @@ Result<void> SampleTable::load_latest(SqliteConnection& connection, const GpuUui
                                          : Result<std::optional<GpuSample>>();
   if (!newest) return fail(newest.error());
   if (!*newest) {
-    auto minute = one_integer(
-        connection, "SELECT time_us FROM rollup_1m WHERE gpu_id = $1 ORDER BY time_us DESC LIMIT 1", {gpu.id});
+    auto minute = one_integer(connection,
+                              "SELECT time_us FROM rollup_1m WHERE gpu_id = $1 ORDER BY time_us DESC LIMIT 1",
+                              {gpu.id});
     if (!minute) return fail(minute.error());
     if (*minute) newest = newest_in(connection, gpu.id, **minute, **minute + kMinuteUs);
     if (!newest) return fail(newest.error());
@@ -104,8 +107,8 @@ Result<void> SampleTable::load_latest(SqliteConnection& connection, const GpuUui
 
 Result<SampleTable::Gpu*> SampleTable::known_gpu(SqliteConnection& connection, const GpuSample& sample) {
   const auto known = gpus_.find(sample.gpu_uuid.str());
-  if (known != gpus_.end() && known->second.node == sample.node && known->second.gpu_index == sample.gpu_index &&
-      known->second.gpu_name == sample.gpu_name)
+  if (known != gpus_.end() && known->second.node == sample.node &&
+      known->second.gpu_index == sample.gpu_index && known->second.gpu_name == sample.gpu_name)
     return &known->second;
   auto id = connection.run(
       "INSERT INTO gpus (gpu_uuid, node, gpu_index, gpu_name) VALUES ($1, $2, $3, $4) ON CONFLICT (gpu_uuid) "

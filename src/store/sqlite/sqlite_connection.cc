@@ -1,8 +1,7 @@
 #include "store/sqlite/sqlite_connection.h"
 
-#include <sqlite3.h>
-
 #include <fmt/format.h>
+#include <sqlite3.h>
 
 namespace aether::store {
 namespace {
@@ -13,27 +12,38 @@ constexpr int kBusyTimeoutMs = 5'000;
 ErrorCode error_code(int extended) {
   if (extended == SQLITE_CONSTRAINT_FOREIGNKEY) return ErrorCode::kInvalidArgument;
   switch (extended & 0xff) {
-    case SQLITE_CONSTRAINT: return ErrorCode::kConflict;
+    case SQLITE_CONSTRAINT:
+      return ErrorCode::kConflict;
     case SQLITE_IOERR:
     case SQLITE_CANTOPEN:
-    case SQLITE_READONLY: return ErrorCode::kIo;
-    case SQLITE_FULL: return ErrorCode::kResourceExhausted;
+    case SQLITE_READONLY:
+      return ErrorCode::kIo;
+    case SQLITE_FULL:
+      return ErrorCode::kResourceExhausted;
     case SQLITE_BUSY:
-    case SQLITE_LOCKED: return ErrorCode::kUnavailable;
+    case SQLITE_LOCKED:
+      return ErrorCode::kUnavailable;
     case SQLITE_CORRUPT:
-    case SQLITE_NOTADB: return ErrorCode::kCorrupt;
+    case SQLITE_NOTADB:
+      return ErrorCode::kCorrupt;
     case SQLITE_PERM:
-    case SQLITE_AUTH: return ErrorCode::kPermissionDenied;
-    default: return ErrorCode::kInternal;
+    case SQLITE_AUTH:
+      return ErrorCode::kPermissionDenied;
+    default:
+      return ErrorCode::kInternal;
   }
 }
 
 std::string_view remedy(ErrorCode code) {
   switch (code) {
-    case ErrorCode::kCorrupt: return "; stop Aether and restore the file from a backup, or move it away to start anew";
-    case ErrorCode::kResourceExhausted: return "; make room on the disk";
-    case ErrorCode::kUnavailable: return "; another program holds the file";
-    default: return "";
+    case ErrorCode::kCorrupt:
+      return "; stop Aether and restore the file from a backup, or move it away to start anew";
+    case ErrorCode::kResourceExhausted:
+      return "; make room on the disk";
+    case ErrorCode::kUnavailable:
+      return "; another program holds the file";
+    default:
+      return "";
   }
 }
 
@@ -47,7 +57,8 @@ struct StatementUse {
 };
 
 int bind(sqlite3_stmt* statement, int index, const SqlValue& value) {
-  if (const auto* integer = std::get_if<std::int64_t>(&value)) return sqlite3_bind_int64(statement, index, *integer);
+  if (const auto* integer = std::get_if<std::int64_t>(&value))
+    return sqlite3_bind_int64(statement, index, *integer);
   if (const auto* real = std::get_if<double>(&value)) return sqlite3_bind_double(statement, index, *real);
   if (const auto* text = std::get_if<std::string>(&value))
     return sqlite3_bind_text64(statement, index, text->data(), text->size(), SQLITE_STATIC, SQLITE_UTF8);
@@ -59,9 +70,14 @@ SqlRow read_row(sqlite3_stmt* statement) {
   for (std::size_t i = 0; i < values.size(); ++i) {
     const int column = static_cast<int>(i);
     switch (sqlite3_column_type(statement, column)) {
-      case SQLITE_INTEGER: values[i] = static_cast<std::int64_t>(sqlite3_column_int64(statement, column)); break;
-      case SQLITE_FLOAT: values[i] = sqlite3_column_double(statement, column); break;
-      case SQLITE_NULL: break;
+      case SQLITE_INTEGER:
+        values[i] = static_cast<std::int64_t>(sqlite3_column_int64(statement, column));
+        break;
+      case SQLITE_FLOAT:
+        values[i] = sqlite3_column_double(statement, column);
+        break;
+      case SQLITE_NULL:
+        break;
       default: {
         const auto* bytes = static_cast<const char*>(sqlite3_column_blob(statement, column));
         const auto size = static_cast<std::size_t>(sqlite3_column_bytes(statement, column));
@@ -77,8 +93,9 @@ SqlRow read_row(sqlite3_stmt* statement) {
 Result<std::unique_ptr<SqliteConnection>> SqliteConnection::open(const std::string& path, Access access,
                                                                  Durability durability) {
   std::unique_ptr<SqliteConnection> connection(new SqliteConnection(path));
-  const int flags = SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW |
-                    (access == Access::kWrite ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE : SQLITE_OPEN_READWRITE);
+  const int flags =
+      SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW |
+      (access == Access::kWrite ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE : SQLITE_OPEN_READWRITE);
   if (sqlite3_open_v2(path.c_str(), &connection->database_, flags, nullptr) != SQLITE_OK)
     return connection->error("opening");
   sqlite3_extended_result_codes(connection->database_, 1);
@@ -115,8 +132,8 @@ Result<sqlite3_stmt*> SqliteConnection::prepare(std::string_view sql) {
   if (known != statements_.end()) return known->second;
   if (statements_.size() >= kMaxStatements) forget_statements();
   sqlite3_stmt* statement = nullptr;
-  if (sqlite3_prepare_v3(database_, sql.data(), static_cast<int>(sql.size()), SQLITE_PREPARE_PERSISTENT, &statement,
-                         nullptr) != SQLITE_OK)
+  if (sqlite3_prepare_v3(database_, sql.data(), static_cast<int>(sql.size()), SQLITE_PREPARE_PERSISTENT,
+                         &statement, nullptr) != SQLITE_OK)
     return error("preparing a statement for");
   statements_.emplace(sql, statement);
   return statement;
@@ -158,7 +175,8 @@ Result<void> SqliteConnection::run_script(const std::string& sql) {
 
 Result<void> SqliteConnection::begin(Access access) {
   if (failed_ && access == Access::kWrite)
-    return fail(ErrorCode::kIo, fmt::format("{} had an I/O error before; nothing more is written to it", path_));
+    return fail(ErrorCode::kIo,
+                fmt::format("{} had an I/O error before; nothing more is written to it", path_));
   AETHER_TRY(run(access == Access::kWrite ? "BEGIN IMMEDIATE" : "BEGIN"));
   return {};
 }

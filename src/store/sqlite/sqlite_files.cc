@@ -1,14 +1,13 @@
 #include "store/sqlite/sqlite_files.h"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
-
-#include <fmt/format.h>
 
 #include "base/log.h"
 
@@ -26,8 +25,10 @@ Result<void> quick_check(SqliteConnection& connection, const std::string& path) 
   if (!found) return fail(found.error());
   const std::string verdict = found->rows.empty() ? "no answer" : found->rows.front().text(0);
   if (verdict == "ok") return {};
-  return fail(ErrorCode::kCorrupt, fmt::format("{} is damaged: {}; restore it from a backup, or move it away to start "
-                                               "anew", path, verdict));
+  return fail(ErrorCode::kCorrupt,
+              fmt::format("{} is damaged: {}; restore it from a backup, or move it away to start "
+                          "anew",
+                          path, verdict));
 }
 
 Result<void> sync_path(const std::string& path, int flags) {
@@ -61,7 +62,8 @@ Result<OpenedFile> open_for_writing(const std::string& path, Durability durabili
   auto connection = SqliteConnection::open(path, Access::kWrite, durability);
   if (!connection) return fail(connection.error());
   if (unclean && check == Check::kAfterUncleanStop) AETHER_TRY(quick_check(**connection, path));
-  auto version = migrate(**connection, migrations, [&](int from) { return back_up(**connection, path, from); });
+  auto version =
+      migrate(**connection, migrations, [&](int from) { return back_up(**connection, path, from); });
   if (!version) return fail_with_context("opening " + path, version.error());
   AETHER_TRY(sync_path(std::filesystem::path(path).parent_path().string(), O_RDONLY | O_DIRECTORY));
   return OpenedFile{std::move(*connection), *version};

@@ -1,12 +1,11 @@
 #include "store/sqlite/sqlite_files.h"
 
+#include <gtest/gtest.h>
 #include <unistd.h>
 
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
-
-#include <gtest/gtest.h>
 
 namespace aether::store {
 namespace {
@@ -28,7 +27,8 @@ class SqliteFiles : public ::testing::Test {
   }
   std::string directory_, path_;
   const Migration first_{1, "0001_first", "CREATE TABLE a (x INTEGER); INSERT INTO a VALUES (7);"};
-  const Migration second_{2, "0002_second", "CREATE TABLE b (x INTEGER); INSERT INTO b SELECT x FROM a; DROP TABLE a;"};
+  const Migration second_{2, "0002_second",
+                          "CREATE TABLE b (x INTEGER); INSERT INTO b SELECT x FROM a; DROP TABLE a;"};
 };
 
 TEST_F(SqliteFiles, AMigrationTakesABackupFirst) {
@@ -45,7 +45,8 @@ TEST_F(SqliteFiles, AMigrationTakesABackupFirst) {
 
 TEST_F(SqliteFiles, AFailedStepLeavesTheOldSchema) {
   ASSERT_TRUE(open({first_}));
-  auto failed = open({first_, {2, "0002_bad", "CREATE TABLE b (x INTEGER); INSERT INTO nowhere VALUES (1);"}});
+  auto failed =
+      open({first_, {2, "0002_bad", "CREATE TABLE b (x INTEGER); INSERT INTO nowhere VALUES (1);"}});
   ASSERT_FALSE(failed);
   EXPECT_NE(failed.error().message.find("0002_bad"), std::string::npos);
   auto file = open({first_});

@@ -1,8 +1,7 @@
 #include "store/sqlite/sqlite_store.h"
 
-#include <sqlite3.h>
-
 #include <fmt/format.h>
+#include <sqlite3.h>
 
 #include "base/files.h"
 #include "store/sql/connection_pool.h"
@@ -40,7 +39,8 @@ class OpenSqliteStore final : public SqliteStore {
         jobs_(std::move(jobs.connection)),
         telemetry_(std::move(telemetry.connection)),
         job_readers_(kReaders, reader_of(options.directory + "/jobs.db", store::Durability::kEveryCommit)),
-        telemetry_readers_(kReaders, reader_of(options.directory + "/telemetry.db", store::Durability::kEventually)),
+        telemetry_readers_(kReaders,
+                           reader_of(options.directory + "/telemetry.db", store::Durability::kEventually)),
         samples_(std::move(samples)),
         maintenance_(
             Dialect::kSqlite, options.retention, rolled_until_us,
@@ -65,7 +65,8 @@ class OpenSqliteStore final : public SqliteStore {
   }
 
   Result<StoredState> load() override {
-    return store::read_value<StoredState>(job_readers_, [](SqlConnection& connection) { return store::load_state(connection); });
+    return store::read_value<StoredState>(
+        job_readers_, [](SqlConnection& connection) { return store::load_state(connection); });
   }
 
   Result<Epoch> reserve_epochs(std::uint64_t count) override {
@@ -80,23 +81,27 @@ class OpenSqliteStore final : public SqliteStore {
   }
 
   Result<std::vector<Job>> find_jobs(const JobQuery& query) override {
-    return store::read_value<std::vector<Job>>(job_readers_,
-                                  [&](SqlConnection& connection) { return store::find_jobs(connection, query); });
+    return store::read_value<std::vector<Job>>(
+        job_readers_, [&](SqlConnection& connection) { return store::find_jobs(connection, query); });
   }
   Result<Job> find_job(const JobId& id) override {
-    return store::found_or(store::read_value<std::optional<Job>>(
-                        job_readers_, [&](SqlConnection& connection) { return store::find_job(connection, id); }),
-                    "no job " + id.str());
+    return store::found_or(
+        store::read_value<std::optional<Job>>(
+            job_readers_, [&](SqlConnection& connection) { return store::find_job(connection, id); }),
+        "no job " + id.str());
   }
   Result<Job> find_job_by_number(std::int64_t number) override {
     return store::found_or(
         store::read_value<std::optional<Job>>(
-            job_readers_, [&](SqlConnection& connection) { return store::find_job_by_number(connection, number); }),
+            job_readers_,
+            [&](SqlConnection& connection) { return store::find_job_by_number(connection, number); }),
         fmt::format("no job {}", number));
   }
-  Result<std::optional<Job>> find_job_by_idempotency_key(const std::string& user, const std::string& key) override {
-    return store::read_value<std::optional<Job>>(
-        job_readers_, [&](SqlConnection& connection) { return store::find_job_by_key(connection, user, key); });
+  Result<std::optional<Job>> find_job_by_idempotency_key(const std::string& user,
+                                                         const std::string& key) override {
+    return store::read_value<std::optional<Job>>(job_readers_, [&](SqlConnection& connection) {
+      return store::find_job_by_key(connection, user, key);
+    });
   }
   Result<std::vector<JobEvent>> job_events(const JobId& id) override {
     return store::read_value<std::vector<JobEvent>>(
@@ -121,8 +126,9 @@ class OpenSqliteStore final : public SqliteStore {
   }
 
   Result<std::uint64_t> count_samples() override {
-    auto state = store::read_value<store::TelemetryState>(
-        telemetry_readers_, [](SqlConnection& connection) { return store::read_telemetry_state(connection); });
+    auto state = store::read_value<store::TelemetryState>(telemetry_readers_, [](SqlConnection& connection) {
+      return store::read_telemetry_state(connection);
+    });
     if (!state) return fail(state.error());
     return static_cast<std::uint64_t>(state->sample_count);
   }
@@ -163,15 +169,17 @@ Result<std::unique_ptr<Store>> SqliteStore::open(Options options) {
   auto jobs = store::open_for_writing(options.directory + "/jobs.db", store::Durability::kEveryCommit,
                                       store::Check::kAfterUncleanStop, store::sqlite_jobs_migrations());
   if (!jobs) return fail(jobs.error());
-  auto telemetry = store::open_for_writing(options.directory + "/telemetry.db", store::Durability::kEventually,
-                                           store::Check::kNever, store::sqlite_telemetry_migrations());
+  auto telemetry =
+      store::open_for_writing(options.directory + "/telemetry.db", store::Durability::kEventually,
+                              store::Check::kNever, store::sqlite_telemetry_migrations());
   if (!telemetry) return fail(telemetry.error());
   auto state = store::read_telemetry_state(*telemetry->connection);
   if (!state) return fail(state.error());
   store::SampleTable samples;
   AETHER_TRY(samples.load(*telemetry->connection));
   return std::unique_ptr<Store>(new OpenSqliteStore(options, std::move(*lock), std::move(*jobs),
-                                                    std::move(*telemetry), std::move(samples), state->rolled_1m));
+                                                    std::move(*telemetry), std::move(samples),
+                                                    state->rolled_1m));
 }
 
 }  // namespace aether

@@ -8,7 +8,7 @@ CREATE TABLE gpus (
   gpu_name TEXT NOT NULL
 );
 
--- bucket = time_us / 5 s. Why the key begins with it: docs/decisions/0002-sample-layout.md.
+-- bucket = time_us / 5 s. Why the key begins with it: docs/decisions/0006-sample-layout.md.
 CREATE TABLE samples (
   bucket INTEGER NOT NULL,
   gpu_id INTEGER NOT NULL,

@@ -28,6 +28,7 @@ struct TrainingParameters {
 };
 
 // Const calls are thread-safe: scores come from TreeEnsemble, everything else takes a mutex.
+// Not for static storage: freeing a booster touches thread-local data of the library, which is gone when statics go.
 class Booster {
  public:
   // kCorrupt when the bytes are not a model of kFeatureCount features, or when the library's scores and TreeEnsemble's

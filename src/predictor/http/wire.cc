@@ -23,11 +23,16 @@ tl::unexpected<Error> malformed(std::string_view what) {
 
 void append_string(std::string& out, std::string_view text) {
   out += '"';
-  for (const char c : text) {
-    if (c == '"' || c == '\\') out += '\\';
-    if (static_cast<unsigned char>(c) < 0x20) out += fmt::format("\\u{:04x}", static_cast<int>(c));
-    else out += c;
+  std::size_t copied = 0;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    const bool control = static_cast<unsigned char>(c) < 0x20;
+    if (!control && c != '"' && c != '\\') continue;
+    out.append(text.substr(copied, i - copied));
+    out += control ? fmt::format("\\u{:04x}", static_cast<int>(c)) : std::string{'\\', c};
+    copied = i + 1;
   }
+  out.append(text.substr(copied));
   out += '"';
 }
 

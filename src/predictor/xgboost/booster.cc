@@ -2,11 +2,14 @@
 
 #include <xgboost/c_api.h>
 
+#include <cmath>
 #include <cstring>
 #include <mutex>
-#include <type_traits>
 
 #include <fmt/format.h>
+
+#include "predictor/synthetic.h"
+#include "predictor/xgboost/tree_ensemble.h"
 
 namespace aether::xgboost {
 namespace {
@@ -61,8 +64,41 @@ struct Booster::State {
     if (handle != nullptr) XGBoosterFree(handle);
   }
   BoosterHandle handle = nullptr;
-  std::mutex contributions_mutex;
+  std::mutex mutex;  // around every use of the handle after loading
+  TreeEnsemble trees;
 };
+
+namespace {
+
+Result<std::string> serialise(BoosterHandle handle, const char* config) {
+  bst_ulong length = 0;
+  const char* data = nullptr;
+  AETHER_TRY(check(XGBoosterSaveModelToBuffer(handle, config, &length, &data), "saving"));
+  return std::string(data, length);
+}
+
+constexpr const char* kUbj = R"({"format":"ubj"})";
+
+// Rows as the model will see them, gaps included.
+std::vector<FeatureRow> probe_rows() {
+  std::vector<FeatureRow> rows;
+  for (const SyntheticDecision& decision : synthetic_cluster(77, {}))
+    for (const CandidateFeatures& candidate : decision.request.candidates) rows.push_back(feature_row(decision.request, candidate));
+  return rows;
+}
+
+Result<void> compare_with_library(const Booster& booster) {
+  const std::vector<FeatureRow> rows = probe_rows();
+  const std::vector<float> ours = booster.scores(rows);
+  const auto theirs = booster.library_scores(rows);
+  if (!theirs) return fail(theirs.error());
+  for (std::size_t i = 0; i < rows.size(); ++i)
+    if (!(std::abs(ours[i] - (*theirs)[i]) < 1e-5f))
+      return fail(ErrorCode::kCorrupt, fmt::format("the trees score {} where the library scores {}", ours[i], (*theirs)[i]));
+  return {};
+}
+
+}  // namespace
 
 Result<Booster> Booster::from_bytes(std::string_view bytes) {
   silence_library();
@@ -77,13 +113,17 @@ Result<Booster> Booster::from_bytes(std::string_view bytes) {
   AETHER_TRY(check(XGBoosterGetNumFeature(state->handle, &features), "counting features"));
   if (features != kFeatureCount)
     return fail(ErrorCode::kCorrupt, fmt::format("the model takes {} features, not {}", features, kFeatureCount));
+  const auto json = serialise(state->handle, R"({"format":"json"})");
+  if (!json) return fail(json.error());
+  auto trees = TreeEnsemble::from_json(*json);
+  if (!trees) return fail(trees.error());
+  state->trees = std::move(*trees);
   Booster booster(std::move(state));
-  // The first call configures the booster; after it, scores() only reads.
-  if (auto first = booster.scores(std::vector<FeatureRow>(1)); !first) return fail(first.error());
+  AETHER_TRY(compare_with_library(booster));
   return booster;
 }
 
-Result<Booster> Booster::train(const TrainingRows& data, const TrainingParameters& parameters,
+Result<std::string> Booster::train(const TrainingRows& data, const TrainingParameters& parameters,
                                const std::function<void(int)>& after_round) {
   silence_library();
   if (data.rows.empty() || data.rows.size() != data.labels.size())
@@ -91,7 +131,7 @@ Result<Booster> Booster::train(const TrainingRows& data, const TrainingParameter
   auto matrix = make_matrix(data.rows);
   if (!matrix) return fail(matrix.error());
   AETHER_TRY(check(XGDMatrixSetFloatInfo(matrix->get(), "label", data.labels.data(), data.labels.size()), "setting labels"));
-  auto state = std::make_shared<State>();
+  const auto state = std::make_unique<State>();
   void* matrices[] = {matrix->get()};
   AETHER_TRY(check(XGBoosterCreate(matrices, 1, &state->handle), "creating a booster"));
   const std::pair<const char*, std::string> settings[] = {
@@ -104,12 +144,20 @@ Result<Booster> Booster::train(const TrainingRows& data, const TrainingParameter
     AETHER_TRY(check(XGBoosterUpdateOneIter(state->handle, round, matrix->get()), "training"));
     if (after_round) after_round(round + 1);
   }
-  return Booster(std::move(state));
+  return serialise(state->handle, kUbj);
 }
 
-Result<std::vector<float>> Booster::scores(std::span<const FeatureRow> rows) const {
+std::vector<float> Booster::scores(std::span<const FeatureRow> rows) const {
+  std::vector<float> out;
+  out.reserve(rows.size());
+  for (const FeatureRow& row : rows) out.push_back(state_->trees.score(row));
+  return out;
+}
+
+Result<std::vector<float>> Booster::library_scores(std::span<const FeatureRow> rows) const {
   static constexpr const char* kConfig =
       R"({"type":0,"training":false,"iteration_begin":0,"iteration_end":0,"strict_shape":true,"missing":NaN,"cache_id":0})";
+  std::lock_guard lock(state_->mutex);
   const bst_ulong* shape = nullptr;
   bst_ulong dimensions = 0;
   const float* result = nullptr;
@@ -127,7 +175,7 @@ Result<std::vector<std::array<float, kFeatureCount + 1>>> Booster::contributions
       R"({"type":2,"training":false,"iteration_begin":0,"iteration_end":0,"strict_shape":false})";
   const auto matrix = make_matrix(rows);
   if (!matrix) return fail(matrix.error());
-  std::lock_guard lock(state_->contributions_mutex);
+  std::lock_guard lock(state_->mutex);
   const bst_ulong* shape = nullptr;
   bst_ulong dimensions = 0;
   const float* result = nullptr;
@@ -140,11 +188,9 @@ Result<std::vector<std::array<float, kFeatureCount + 1>>> Booster::contributions
   return out;
 }
 
-Result<std::string> Booster::to_bytes() const {
-  bst_ulong length = 0;
-  const char* data = nullptr;
-  AETHER_TRY(check(XGBoosterSaveModelToBuffer(state_->handle, R"({"format":"ubj"})", &length, &data), "saving"));
-  return std::string(data, length);
+Result<std::string> Booster::to_bytes(Format format) const {
+  std::lock_guard lock(state_->mutex);
+  return serialise(state_->handle, format == Format::kJson ? R"({"format":"json"})" : kUbj);
 }
 
 }  // namespace aether::xgboost

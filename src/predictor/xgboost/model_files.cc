@@ -139,17 +139,15 @@ const std::string& features_sha256() {
   return digest;
 }
 
-Result<Manifest> save_model(const std::string& directory, const Booster& booster, Manifest manifest) {
-  const auto bytes = booster.to_bytes();
-  if (!bytes) return fail(bytes.error());
+Result<Manifest> save_model(const std::string& directory, const std::string& model_bytes, Manifest manifest) {
   manifest.features.assign(feature_names().begin(), feature_names().end());
   manifest.features_sha256 = features_sha256();
-  manifest.model_sha256 = sha256_hex(*bytes);
+  manifest.model_sha256 = sha256_hex(model_bytes);
   manifest.version = fmt::format("{}-{}-{}", manifest.data, manifest.seed, manifest.model_sha256.substr(0, 10));
   const std::string folder = fmt::format("{}/{}", directory, manifest.version);
   const std::string text = encode_manifest(manifest);
   AETHER_TRY(make_private_directory(folder));
-  AETHER_TRY(write_file_durably(folder + "/model.ubj", *bytes));
+  AETHER_TRY(write_file_durably(folder + "/model.ubj", model_bytes));
   AETHER_TRY(write_file_durably(folder + "/model.json", text));
   AETHER_TRY(write_file_durably(directory + "/current", fmt::format("{} {}\n", manifest.version, sha256_hex(text))));
   return manifest;

@@ -39,7 +39,7 @@ struct StoredModel {
 
 // Fills version, features and hashes of `manifest` and makes the model current. Files of an interrupted call are never
 // current. Returns the manifest as written.
-Result<Manifest> save_model(const std::string& directory, const Booster& booster, Manifest manifest);
+Result<Manifest> save_model(const std::string& directory, const std::string& model_bytes, Manifest manifest);
 // kNotFound when the directory has no current model, kCorrupt when a file is not the one that was written or was trained
 // on other features. The message names the file and the remedy.
 Result<StoredModel> load_model(const std::string& directory);

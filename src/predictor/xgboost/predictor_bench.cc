@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include "predictor/synthetic.h"
 #include "predictor/xgboost/xgboost_predictor.h"
 
 namespace {
@@ -16,7 +17,8 @@ using aether::PredictRequest;
 using aether::xgboost::XgboostPredictor;
 
 XgboostPredictor& trained() {
-  static const auto predictor = [] {
+  // Never destroyed: see booster.h.
+  static XgboostPredictor* const predictor = [] {
     const std::string directory = fmt::format("{}/aether_predictor_bench_{}", std::filesystem::temp_directory_path().string(), getpid());
     aether::xgboost::TrainOptions options;
     options.directory = directory;
@@ -25,7 +27,7 @@ XgboostPredictor& trained() {
     auto opened = aether::xgboost::open_or_train(options, clock);
     std::filesystem::remove_all(directory);
     if (!opened) std::abort();
-    return std::move(*opened);
+    return opened->release();
   }();
   return *predictor;
 }

@@ -53,11 +53,9 @@ Result<TrainReport> train_synthetic(const TrainOptions& options) {
   TrainingParameters parameters;
   parameters.rounds = options.rounds;
   parameters.seed = options.seed;
-  const auto booster = Booster::train(data, parameters, [&](int round) {
+  const auto bytes = Booster::train(data, parameters, [&](int round) {
     tell(options, "training", static_cast<double>(round) / options.rounds);
   });
-  if (!booster) return fail(booster.error());
-  const auto bytes = booster->to_bytes();
   if (!bytes) return fail(bytes.error());
 
   Manifest manifest;
@@ -72,10 +70,10 @@ Result<TrainReport> train_synthetic(const TrainOptions& options) {
   report.rounds = options.rounds;
   report.model_bytes = bytes->size();
   tell(options, "evaluation", 0);
-  auto reloaded = Booster::from_bytes(*bytes);  // what is measured is what will be served
-  if (!reloaded) return fail(reloaded.error());
+  const auto booster = Booster::from_bytes(*bytes);
+  if (!booster) return fail(booster.error());
   XgboostPredictor candidate;
-  candidate.use({manifest, *reloaded});
+  candidate.use({manifest, *booster});
   EvaluationOptions evaluation;
   evaluation.clusters = options.evaluation_clusters;
   auto evaluated = evaluate(candidate, evaluation);
@@ -83,7 +81,7 @@ Result<TrainReport> train_synthetic(const TrainOptions& options) {
   report.evaluation = std::move(*evaluated);
   tell(options, "saving", 0);
   manifest.metrics_json = json(report.evaluation);
-  const auto saved = save_model(options.directory, *booster, std::move(manifest));
+  const auto saved = save_model(options.directory, *bytes, std::move(manifest));
   if (!saved) return fail_with_context("saving the trained model", saved.error());
   report.name = saved->name;
   report.version = saved->version;

@@ -22,6 +22,10 @@ const SystemClock& system_clock() {
   return clock;
 }
 
+Error no_model() {
+  return {ErrorCode::kUnavailable, "no model is loaded; train one with 'aether train --synthetic'", {}};
+}
+
 class Deadline {
  public:
   Deadline(const Clock& clock, std::chrono::milliseconds limit) : clock_(clock), limit_(limit), end_(clock.mono() + limit) {}
@@ -42,8 +46,7 @@ Result<std::vector<float>> score_all(const Booster& booster, const std::vector<F
   for (std::size_t begin = 0; begin < rows.size(); begin += kScoreBlock) {
     AETHER_TRY(deadline.check());
     const auto block = booster.scores(std::span(rows).subspan(begin, std::min(kScoreBlock, rows.size() - begin)));
-    if (!block) return fail(block.error());
-    scores.insert(scores.end(), block->begin(), block->end());
+    scores.insert(scores.end(), block.begin(), block.end());
   }
   AETHER_TRY(deadline.check());
   return scores;
@@ -115,16 +118,15 @@ std::shared_ptr<const StoredModel> XgboostPredictor::current() const {
 
 Result<ModelVersion> XgboostPredictor::model() {
   const auto model = current();
-  if (!model) return fail(ErrorCode::kUnavailable, "no model is loaded; train one with 'aether train --synthetic'");
+  if (!model) return fail(no_model());
   return ModelVersion{model->manifest.name, model->manifest.version};
 }
 
 Result<Prediction> XgboostPredictor::predict(const PredictRequest& request, std::chrono::milliseconds limit) {
   const Deadline deadline(clock_, limit);
   AETHER_TRY(validate(request));
-  const auto version = model();
-  if (!version) return fail(version.error());
   const auto model = current();
+  if (!model) return fail(no_model());
   std::vector<FeatureRow> rows;
   rows.reserve(request.candidates.size());
   for (const CandidateFeatures& candidate : request.candidates) rows.push_back(feature_row(request, candidate));
@@ -146,10 +148,10 @@ Result<std::vector<AnomalyVerdict>> XgboostPredictor::anomaly(const std::vector<
                                                               std::chrono::milliseconds limit) {
   const Deadline deadline(clock_, limit);
   AETHER_TRY(validate(samples));
-  const auto version = model();
-  if (!version) return fail(version.error());
+  const auto model = current();
+  if (!model) return fail(no_model());
   AETHER_TRY(deadline.check());
-  const HealthyBands bands(current()->manifest.healthy_bands);
+  const HealthyBands bands(model->manifest.healthy_bands);
   std::vector<AnomalyVerdict> verdicts;
   verdicts.reserve(samples.size());
   for (const AnomalySample& sample : samples) verdicts.push_back(bands.judge(sample));

@@ -30,7 +30,8 @@ class Bus {
   // Runs on a thread of the bus, one message at a time per subscription; it must only hand over and return.
   using Handler = std::function<void(const BusMessage&)>;
 
-  // Ends its subscription when destroyed; the handler does not run afterwards.
+  // Ends its subscription when destroyed; the handler does not run afterwards. Destroying it waits for a running call of the
+  // handler, so the destroyer holds no lock that the handler takes. A handler may end its own subscription.
   class Subscription {
    public:
     virtual ~Subscription() = default;

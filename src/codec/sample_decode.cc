@@ -26,7 +26,7 @@ tl::unexpected<Error> refuse(std::string_view key, std::string_view value, std::
 
 std::string shown_element(dom::element value) {
   std::string text = simdjson::minify(value);
-  if (text.size() > 64) text = text.substr(0, 64) + "...";
+  if (text.size() > 64) text.replace(64, std::string::npos, "...");
   return log::sanitise(text);
 }
 
@@ -141,7 +141,8 @@ class SampleReader {
     if (key == "performance_state") return read_performance_state(value);
     if (key == "throttling_reasons")
       return take_text(key, value, [&](std::string text) {
-        sample.throttling_reasons = text == "None" ? "none" : std::move(text);
+        if (text == "None") text.assign("none");
+        sample.throttling_reasons = std::move(text);
       });
     if (key == "gpu_index")
       return take_integer(key, value, kMaxGpuIndex, [&](std::int64_t index) {

@@ -78,7 +78,31 @@ struct NatsBus::Core {
   std::map<Closure*, std::unique_ptr<Closure>> closures;  // until libnats says that the handler has returned for good
   std::vector<std::unique_ptr<Closure>> orphans;          // of subscriptions for which it can't say so
 
-  ~Core() { natsConnection_Destroy(connection); }
+  // libnats 3.4.1 uses a subscription after it has let go of the lock that keeps it alive (natsConn_processMsg, no retain):
+  // destroying one while a message arrives crashes. So an ended subscription is only unsubscribed, and its memory kept until
+  // a round trip to the server has shown that the reading thread is past it.
+  std::vector<natsSubscription*> retired;
+
+  ~Core() {
+    for (natsSubscription* subscription : retired) natsSubscription_Destroy(subscription);
+    natsConnection_Destroy(connection);
+  }
+
+  // Puts everything that was sent before in force at the server. Not while it is away: then it follows the reconnect.
+  void round_trip() {
+    if (!is_connected()) return;
+    std::vector<natsSubscription*> unused;
+    {
+      std::lock_guard lock(mutex);
+      unused.swap(retired);
+    }
+    if (natsConnection_FlushTimeout(connection, kFlushTimeoutMs) == NATS_OK) {
+      for (natsSubscription* subscription : unused) natsSubscription_Destroy(subscription);
+      return;
+    }
+    std::lock_guard lock(mutex);
+    retired.insert(retired.end(), unused.begin(), unused.end());
+  }
 
   static std::uint64_t dropped_of(natsSubscription* subscription) {
     std::int64_t dropped = 0;
@@ -181,7 +205,10 @@ class NatsBus::Handle final : public Bus::Subscription {
       core_->live.erase(subscription_);
       if (!core_->bus_gone) core_->dropped_by_ended += Core::dropped_of(subscription_);
     }
-    natsSubscription_Destroy(subscription_);
+    // Any status will do: a connection that is gone has no subscriptions.
+    (void)natsSubscription_Unsubscribe(subscription_);
+    std::lock_guard lock(core_->mutex);
+    core_->retired.push_back(subscription_);
   }
 
  private:
@@ -277,7 +304,6 @@ Result<std::unique_ptr<Bus::Subscription>> NatsBus::subscribe(std::string_view p
     core_->closures.emplace(closure, std::move(owned));
   }
 
-  std::lock_guard starting(state->mutex);  // no message is handled before the subscription is entered everywhere
   natsSubscription* subscription = nullptr;
   natsStatus status = natsConnection_Subscribe(&subscription, core_->connection, std::string(pattern).c_str(),
                                                Callbacks::on_message, closure);
@@ -300,8 +326,7 @@ Result<std::unique_ptr<Bus::Subscription>> NatsBus::subscribe(std::string_view p
     status = natsSubscription_SetPendingLimits(subscription, static_cast<int>(core_->queue_capacity),
                                                kPendingBytesPerSubscription);
   if (status != NATS_OK) return nats_error(fmt::format("subscribing to {}", pattern), status);
-  // In force when this returns, if there is a server; otherwise libnats sends it with the connection.
-  if (core_->is_connected()) (void)natsConnection_FlushTimeout(core_->connection, kFlushTimeoutMs);
+  core_->round_trip();
   return handle;
 }
 

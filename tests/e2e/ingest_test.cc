@@ -25,7 +25,7 @@ class IngestTest : public ModeTest {
     bus_ = std::move(*bus);
   }
   Json find_gpu(const std::string& name) {
-    for (const Json& gpu : system_->get("/api/v1/gpus").at("items"))
+    for (const Json& gpu : system_->items("/api/v1/gpus"))
       if (gpu.at("gpu_name") == name) return gpu;
     return {};
   }

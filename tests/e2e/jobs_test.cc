@@ -49,7 +49,7 @@ TEST_P(JobsTest, AJobIsPlacedExplainedRunAndItsExitCodeReported) {
   EXPECT_EQ(chosen, best) << "the model's best GPU is the one that was used";
 
   std::vector<std::string> states;
-  for (const Json& event : system_->get("/api/v1/jobs/" + id + "/events").at("items")) states.push_back(event.at("to"));
+  for (const Json& event : system_->items("/api/v1/jobs/" + id + "/events")) states.push_back(event.at("to"));
   EXPECT_EQ(states.front(), "PENDING");
   EXPECT_EQ(states.back(), "FAILED");
   EXPECT_NE(std::find(states.begin(), states.end(), "RUNNING"), states.end());
@@ -76,7 +76,7 @@ TEST_P(JobsTest, CancellingLeavesNoProcess) {
   EXPECT_EQ(job.at("state"), "CANCELLED");
   EXPECT_EQ(job.at("exit").at("cause"), "user_cancel");
   EXPECT_EQ(processes_with("987654") + processes_with("987653"), 0);
-  for (const Json& gpu : system_->get("/api/v1/gpus").at("items")) EXPECT_TRUE(gpu.at("jobs").empty());
+  for (const Json& gpu : system_->items("/api/v1/gpus")) EXPECT_TRUE(gpu.at("jobs").empty());
 }
 
 TEST_P(JobsTest, TheTimeLimitEndsAJob) {
@@ -126,7 +126,7 @@ TEST_P(JobsTest, TwoHundredJobsEndOnEightGpusNoneLostAndNoGpuGivenTwice) {
   while (lines >> what >> gpus >> job) {
     std::istringstream list(gpus);
     for (std::string gpu; std::getline(list, gpu, ',');) {
-      if (what == "start") EXPECT_EQ(holder[gpu], "") << gpu << " given to " << job << " while " << holder[gpu] << " has it";
+      if (what == "start") { EXPECT_EQ(holder[gpu], "") << gpu << " given to " << job << " while " << holder[gpu] << " has it"; }
       holder[gpu] = what == "start" ? job : "";
     }
     ++(what == "start" ? starts : ends)[job];

@@ -206,7 +206,7 @@ Json System::wait_running(const std::string& id) {
 void System::wait_for_gpus(std::size_t count) {
   EXPECT_TRUE(until(30, [&] {
     std::size_t read = 0;
-    for (const Json& gpu : get("/api/v1/gpus").at("items")) read += gpu.at("sample").is_null() ? 0 : 1;
+    for (const Json& gpu : items("/api/v1/gpus")) read += gpu.at("sample").is_null() ? 0 : 1;
     return read >= count;
   }));
 }

@@ -35,6 +35,7 @@ class System {
   http::ClientResponse request(const std::string& method, const std::string& path, const Json& body = nullptr,
                                bool with_token = true);
   Json get(const std::string& path);
+  Json items(const std::string& path) { return get(path).value("items", Json::array()); }
   Json get_ai(const std::string& path, const Json& body);
   // Submits and returns the job's id.
   std::string submit(const Json& spec);

@@ -7,8 +7,10 @@
 //   std::vector<AttemptReport> reports();  all since the last restart
 // Specs carry both a real command and the variables of the simulated one.
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cstdio>
 #include <functional>
 #include <optional>
 #include <string>
@@ -18,9 +20,11 @@
 
 namespace aether::executor_contract {
 
+// Different in each test process: two that run at once must not take each other's processes for their own.
 inline AttemptId attempt_id(int job, int n = 1) {
-  std::string name = std::to_string(job);
-  return {JobId("01J00000000000000000000000" + std::string(6 - std::min<std::size_t>(6, name.size()), '0') + name), n};
+  char name[32];
+  std::snprintf(name, sizeof name, "01J%017d%06d", static_cast<int>(getpid()), job);
+  return {JobId(name), n};
 }
 
 struct Behaviour {

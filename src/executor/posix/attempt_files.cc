@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
@@ -194,6 +195,13 @@ ExitStatus exit_status_of(const ExitRecord& record, const Manifest& manifest) {
   if (const auto dropped = record.stdout_dropped_bytes + record.stderr_dropped_bytes; dropped > 0)
     status.message = fmt::format("{} bytes of its output were dropped", dropped);
   return status;
+}
+
+bool is_attempt_name(const AttemptId& attempt) {
+  const std::string& job = attempt.job.str();
+  return attempt.n > 0 && !job.empty() && job.size() <= 64 && std::all_of(job.begin(), job.end(), [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
+  });
 }
 
 std::optional<AttemptId> parse_attempt_name(const std::string& name) {

@@ -81,6 +81,8 @@ class AttemptFiles {
 // For people and the API: what the record means.
 ExitStatus exit_status_of(const ExitRecord& record, const Manifest& manifest);
 
+// May this id, which came from the network, become a path?
+bool is_attempt_name(const AttemptId& attempt);
 // "<job>.<n>", the name of the directory.
 std::optional<AttemptId> parse_attempt_name(const std::string& name);
 

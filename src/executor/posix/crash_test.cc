@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 
@@ -27,6 +28,11 @@ LaunchSpec counted(const PosixHarness& harness, int number, const std::string& t
 int times_ran(const PosixHarness& harness, int number) {
   const auto lines = read_lines(harness.directory().shared() + "/ran");
   return static_cast<int>(std::count(lines.begin(), lines.end(), std::to_string(number)));
+}
+
+long number_from_environment(const char* name, long otherwise) {
+  const char* text = std::getenv(name);
+  return text ? std::strtol(text, nullptr, 10) : otherwise;
 }
 
 // An agent in a process of its own, which may be killed. Never returns.
@@ -57,23 +63,25 @@ int run_agent(const PosixRunnerOptions& options, const std::vector<LaunchSpec>& 
 }
 
 TEST(Crash, AnAgentKilledAtRandomMomentsLosesNothingAndRunsNothingTwice) {
-  constexpr int kJobs = 24, kRounds = 14;
+  // A long run: AETHER_CRASH_ROUNDS=100 (and another AETHER_CRASH_SEED).
+  const int rounds = static_cast<int>(number_from_environment("AETHER_CRASH_ROUNDS", 14));
+  const int jobs = rounds <= 14 ? 24 : 50;
   PosixHarness harness;
   harness.close();
   std::vector<LaunchSpec> launches;
-  for (int i = 1; i <= kJobs; ++i) {
+  for (int i = 1; i <= jobs; ++i) {
     const std::string end = i % 4 == 0 ? "kill -USR1 $$" : "exit " + std::to_string(i);
     launches.push_back(counted(harness, i, "sleep 0." + std::to_string(i % 7) + "; " + end));
   }
-  Rng rng(20250115);
-  for (int round = 0; round < kRounds; ++round) {
+  Rng rng(static_cast<std::uint64_t>(number_from_environment("AETHER_CRASH_SEED", 20250115)));
+  for (int round = 0; round < rounds; ++round) {
     const int status = run_agent(harness.options(), launches, static_cast<useconds_t>(5'000 + rng.below(120'000)));
     ASSERT_TRUE(WIFSIGNALED(status)) << "the agent ended by itself with " << WEXITSTATUS(status);
   }
   harness.open();
   for (const auto& launch : launches) ASSERT_TRUE(harness.runner().launch(launch));
   int not_started = 0;
-  for (int i = 1; i <= kJobs; ++i) {
+  for (int i = 1; i <= jobs; ++i) {
     const auto end = harness.wait_for_end(attempt_id(i));
     ASSERT_TRUE(end && end->exit) << "job " << i << " is lost";
     if (end->state == JobState::kLaunchFailed) {
@@ -86,8 +94,8 @@ TEST(Crash, AnAgentKilledAtRandomMomentsLosesNothingAndRunsNothingTwice) {
     if (i % 4 == 0) EXPECT_EQ(end->exit->signal, SIGUSR1) << "job " << i;
     else EXPECT_EQ(end->exit->exit_code, i) << "job " << i;
   }
-  EXPECT_LE(not_started, kRounds) << "a kill can catch one launch at most";
-  EXPECT_EQ(harness.runner().attempts().size(), static_cast<std::size_t>(kJobs));
+  EXPECT_LE(not_started, rounds) << "a kill can catch one launch at most";
+  EXPECT_EQ(harness.runner().attempts().size(), static_cast<std::size_t>(jobs));
 }
 
 struct KilledAgent {

@@ -1,6 +1,6 @@
 #pragma once
-// Internal to the posix adapter: one class, three files (posix_runner.cc: commands; watch.cc: what shims and /proc tell;
-// recovery.cc: what is found at start).
+// Internal to the posix adapter: one class, four files (posix_runner.cc: opening, stopping, logs; launch.cc: starting; watch.cc:
+// what shims and /proc tell; recovery.cc: what is found at start).
 //
 // Threads: commands come from any thread and are taken one at a time (lifecycle_mutex_); the watch thread reads sockets
 // and reports. Both touch the table under mutex_; it may be held for a sync of one record, never for a spawn or a callback.
@@ -55,6 +55,13 @@ class PosixRunner::Impl {
 
  private:
   // posix_runner.cc
+  Result<void> take_lock();
+  Result<void> bury(const AttemptId& attempt, Epoch epoch, const std::string& reason);
+  Result<void> send_stop(const AttemptId& attempt, const std::string& reason, std::int64_t grace_s);
+  executor::AttemptFiles files_of(const AttemptId& attempt) const;
+  void step(std::string_view name) const;
+
+  // launch.cc
   Result<bool> repeat_known(const LaunchSpec& spec);
   Result<void> check_epochs(const LaunchSpec& spec) const;
   Result<void> write_intent(const LaunchSpec& spec);
@@ -62,10 +69,6 @@ class PosixRunner::Impl {
   executor::ShimArgs make_shim_args(const LaunchSpec& spec, const executor::Manifest& manifest,
                                     const executor::JobDirectory& directory) const;
   void start(const AttemptId& attempt);
-  Result<void> bury(const AttemptId& attempt, Epoch epoch, const std::string& reason);
-  Result<void> send_stop(const AttemptId& attempt, const std::string& reason, std::int64_t grace_s);
-  executor::AttemptFiles files_of(const AttemptId& attempt) const;
-  void step(std::string_view name) const;
 
   // watch.cc
   void watch();

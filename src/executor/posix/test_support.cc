@@ -45,6 +45,7 @@ PosixHarness::PosixHarness(std::function<void(PosixRunnerOptions&)> adjust) : op
 
 PosixHarness::~PosixHarness() {
   if (!runner_) open();
+  if (!runner_) return;
   const auto settled = [&] {
     for (const pid_t pid : find_processes_mentioning(directory_.path())) {
       const auto process = executor::read_process(pid);

@@ -4,7 +4,6 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/signalfd.h>
-#include <sys/socket.h>
 #include <sys/timerfd.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -29,12 +28,6 @@ std::int64_t boot_ms() {
   timespec now{};
   clock_gettime(CLOCK_BOOTTIME, &now);
   return static_cast<std::int64_t>(now.tv_sec) * 1000 + now.tv_nsec / 1'000'000;
-}
-
-std::int64_t wall_us() {
-  timespec now{};
-  clock_gettime(CLOCK_REALTIME, &now);
-  return static_cast<std::int64_t>(now.tv_sec) * 1'000'000 + now.tv_nsec / 1000;
 }
 
 void close_and_forget(int& fd) {
@@ -76,6 +69,12 @@ struct Pipe {
 };
 
 }  // namespace
+
+std::int64_t wall_clock_us() {
+  timespec now{};
+  clock_gettime(CLOCK_REALTIME, &now);
+  return static_cast<std::int64_t>(now.tv_sec) * 1'000'000 + now.tv_nsec / 1000;
+}
 
 Shim::Shim(ShimArgs args, int listener) : args_(std::move(args)), listener_(listener) {
   sigset_t all;
@@ -163,99 +162,6 @@ void Shim::fail_launch(LaunchStep step, int error) {
   exit_.error = error;
 }
 
-void Shim::wait_for_something() {
-  std::array<pollfd, 10> polled;
-  nfds_t count = 0;
-  const auto add = [&](int fd) { polled[count++] = {fd, POLLIN, 0}; };  // poll ignores negative descriptors
-  for (const int fd : {signal_fd_, timer_fd_, listener_, error_channel_, output_.fd, error_output_.fd}) add(fd);
-  for (const int client : clients_) add(client);
-  if (poll(polled.data(), count, -1) < 0) return;
-  if (polled[3].revents) read_error_channel();
-  if (polled[4].revents) read_output(output_);
-  if (polled[5].revents) read_output(error_output_);
-  if (polled[0].revents) reap();
-  for (std::size_t i = 0; i < clients_.size(); ++i)
-    if (polled[6 + i].revents) read_client(clients_[i]);
-  if (polled[2].revents) accept_client();
-  check_deadlines();
-}
-
-void Shim::read_error_channel() {
-  if (error_channel_ < 0) return;
-  LaunchFailure failure;
-  const ssize_t got = read(error_channel_, &failure, sizeof failure);
-  if (got < 0) return;
-  close_and_forget(error_channel_);
-  if (got == sizeof failure) {
-    exit_.step = failure.step;
-    exit_.error = failure.error;
-    return;
-  }
-  if (main_ended_ || exit_.step != LaunchStep::kNone) return;
-  exit_.started_us = wall_us();
-  if (phase_ == Phase::kStarting) phase_ = Phase::kRunning;
-  tell_clients();
-}
-
-void Shim::read_output(Capture& capture) {
-  static char buffer[65536];
-  if (capture.fd < 0) return;
-  const ssize_t got = read(capture.fd, buffer, sizeof buffer);
-  if (got > 0) capture.log->append(buffer, static_cast<std::size_t>(got));
-  else if (got == 0 || (errno != EAGAIN && errno != EINTR)) close_and_forget(capture.fd);
-}
-
-void Shim::accept_client() {
-  const int client = accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
-  if (client < 0) return;
-  ucred peer{};
-  socklen_t size = sizeof peer;
-  const bool allowed = getsockopt(client, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 &&
-                       (peer.uid == 0 || peer.uid == geteuid());
-  const auto place = std::find(clients_.begin(), clients_.end(), -1);
-  if (!allowed || place == clients_.end()) {
-    close(client);
-    return;
-  }
-  *place = client;
-  const std::string message = state_message();
-  if (send(client, message.data(), message.size(), MSG_NOSIGNAL) < 0) close_and_forget(*place);
-}
-
-void Shim::read_client(int& client) {
-  if (client < 0) return;
-  char message[kMessageBytes];
-  const ssize_t got = recv(client, message, sizeof message, 0);
-  if (got > 0) obey({message, static_cast<std::size_t>(got)});
-  else if (got == 0 || (errno != EAGAIN && errno != EINTR)) close_and_forget(client);
-}
-
-// "<version> stop <reason> <grace_ms>"; anything else is ignored.
-void Shim::obey(std::string_view message) {
-  char reason[33] = {};
-  int version = 0;
-  long long grace_ms = 0;
-  if (std::sscanf(std::string(message).c_str(), "%d stop %32s %lld", &version, reason, &grace_ms) != 3) return;
-  if (version != kShimProtocolVersion || !is_plain_word(reason) || grace_ms < 0) return;
-  order_stop(reason, grace_ms);
-}
-
-std::string Shim::state_message() const {
-  const char* word = phase_ == Phase::kStarting ? "starting"
-                     : phase_ == Phase::kRunning ? "running"
-                     : phase_ == Phase::kEnded   ? "ended"
-                     : main_ended_               ? "completing"
-                                                 : "stopping";
-  return std::to_string(kShimProtocolVersion) + " " + word + " " + std::to_string(exit_.started_us);
-}
-
-void Shim::tell_clients() {
-  const std::string message = state_message();
-  for (int& client : clients_)
-    if (client >= 0 && send(client, message.data(), message.size(), MSG_NOSIGNAL) < 0 && errno != EAGAIN)
-      close_and_forget(client);
-}
-
 void Shim::reap() {
   signalfd_siginfo info;
   while (read(signal_fd_, &info, sizeof info) > 0) {
@@ -279,7 +185,7 @@ void Shim::reap() {
 void Shim::note_main_end(int status) {
   read_error_channel();  // a failed launch says why before it ends
   main_ended_ = true;
-  exit_.ended_us = wall_us();
+  exit_.ended_us = wall_clock_us();
   if (WIFEXITED(status)) exit_.exit_code = WEXITSTATUS(status);
   if (WIFSIGNALED(status)) {
     exit_.signal = WTERMSIG(status);
@@ -296,7 +202,7 @@ void Shim::order_stop(const std::string& reason, std::int64_t grace_ms) {
   reap();  // an end that is already there was the job's own
   if (phase_ == Phase::kEnded) return;
   if (stop_reason_.empty() && !main_ended_) {
-    if (!write_record("stop.json", encode_stop_record(reason, grace_ms, wall_us())))
+    if (!write_record("stop.json", encode_stop_record(reason, grace_ms, wall_clock_us())))
       std::fprintf(stderr, "stop.json: %s\n", std::strerror(errno));
     die_at("after_stop_record");
     stop_reason_ = reason;
@@ -367,7 +273,7 @@ void Shim::finish() {
     exit_.exit_code.reset();
     exit_.signal.reset();
   }
-  if (exit_.ended_us == 0) exit_.ended_us = wall_us();
+  if (exit_.ended_us == 0) exit_.ended_us = wall_clock_us();
   store_exit_record(true);
   die_at("after_complete_record");
   unlink("shim.args");

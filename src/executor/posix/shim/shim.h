@@ -16,6 +16,9 @@
 
 namespace aether::executor {
 
+// Microseconds since 1970.
+std::int64_t wall_clock_us();
+
 class Shim {
  public:
   // The working directory is the attempt's; `listener` is the bound socket.

@@ -1,0 +1,186 @@
+// The starting half of PosixRunner: from the command to the open gate. The order of the steps is the promise.
+#include <unistd.h>
+
+#include <algorithm>
+#include <filesystem>
+
+#include <fmt/format.h>
+
+#include "base/log.h"
+#include "executor/posix/cgroup.h"
+#include "executor/posix/environment.h"
+#include "executor/posix/launcher.h"
+#include "executor/posix/posix_runner_impl.h"
+
+namespace aether {
+namespace {
+
+using namespace executor;
+
+constexpr const char* kLog = "executor";
+
+std::vector<std::string> argv_of(const JobSpec& spec, const std::string& script_path) {
+  if (!spec.script) return spec.argv;
+  if (spec.script->starts_with("#!")) return {script_path};
+  return {"/bin/sh", script_path};
+}
+
+}  // namespace
+
+Result<void> PosixRunner::Impl::launch(const LaunchSpec& spec) {
+  std::lock_guard lifecycle(lifecycle_mutex_);
+  if (!recovered_) return fail(ErrorCode::kUnavailable, "the executor has not recovered yet");
+  if (!is_attempt_name(spec.attempt))
+    return fail(ErrorCode::kInvalidArgument, fmt::format("'{}' can't name an attempt", to_string(spec.attempt)));
+  const auto known = repeat_known(spec);
+  if (!known) return fail(known.error());
+  if (*known) return {};
+  AETHER_TRY(check_epochs(spec));
+  AETHER_TRY(write_intent(spec));
+  start(spec.attempt);
+  return {};
+}
+
+// True when the attempt is an old acquaintance: its stored state is reported again.
+Result<bool> PosixRunner::Impl::repeat_known(const LaunchSpec& spec) {
+  {
+    std::lock_guard lock(mutex_);
+    if (const auto found = attempts_.find(spec.attempt); found != attempts_.end()) {
+      if (spec.epoch < found->second.manifest.epoch)
+        return fail(ErrorCode::kConflict, fmt::format("STALE_EPOCH: {} has epoch {}, the command {}",
+                                                      to_string(spec.attempt), found->second.manifest.epoch, spec.epoch));
+      queue_report(found->second.report);
+      return true;
+    }
+  }
+  if (journal_.find_tombstone(spec.attempt))
+    return fail(ErrorCode::kPermissionDenied,
+                fmt::format("CANCELLED: an order to stop {} came before its start", to_string(spec.attempt)));
+  const AttemptFiles files = files_of(spec.attempt);
+  if (!files.has_manifest()) return false;
+  const auto manifest = files.read_manifest();
+  const auto record = files.read_exit();
+  if (!manifest || !record)
+    return fail(ErrorCode::kConflict, fmt::format("STALE_EPOCH: {} was here before and is over", to_string(spec.attempt)));
+  AttemptReport report{spec.attempt, manifest->epoch, JobState::kLost, {}, from_unix_us(record->ended_us),
+                       exit_status_of(*record, *manifest)};
+  report.state = terminal_state(*report.exit);
+  if (record->started_us > 0) report.started_at = from_unix_us(record->started_us);
+  std::lock_guard lock(mutex_);
+  queue_report(report);
+  return true;
+}
+
+Result<void> PosixRunner::Impl::check_epochs(const LaunchSpec& spec) const {
+  for (const auto& gpu : spec.gpu_uuids) AETHER_TRY(journal_.check_fence(gpu, spec.epoch, spec.attempt));
+  const std::string prefix = spec.attempt.job.str() + ".";
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(jobs_directory_, error)) {
+    if (!entry.path().filename().string().starts_with(prefix)) continue;
+    const auto manifest = AttemptFiles(entry.path().string()).read_manifest();
+    if (manifest && manifest->epoch > spec.epoch)
+      return fail(ErrorCode::kConflict, fmt::format("STALE_EPOCH: job {} has seen epoch {}, and {} comes with {}",
+                                                    spec.attempt.job.str(), manifest->epoch, to_string(spec.attempt),
+                                                    spec.epoch));
+  }
+  return {};
+}
+
+// Fences first: after a crash in between, the same command passes them again and nothing older does.
+Result<void> PosixRunner::Impl::write_intent(const LaunchSpec& spec) {
+  for (const auto& gpu : spec.gpu_uuids) AETHER_TRY(journal_.raise_fence(gpu, spec.epoch, spec.attempt));
+  step("fence");
+  const std::string name = to_string(spec.attempt);
+  const auto directory = make_job_directory(jobs_root_, name, spec.spec.script, account_);
+  if (!directory) return fail(directory.error());
+  const Manifest manifest = make_manifest(spec, *directory);
+  const AttemptFiles files = files_of(spec.attempt);
+  if (const auto written = files.create(manifest, make_shim_args(spec, manifest, *directory), spec); !written) {
+    std::error_code error;
+    std::filesystem::remove_all(files.directory(), error);
+    std::filesystem::remove_all(directory->path, error);
+    remove_attempt_cgroup(manifest.cgroup);
+    return fail_with_context(fmt::format("journalling {}", name), written.error());
+  }
+  step("manifest");
+  std::lock_guard lock(mutex_);
+  AttemptReport report{spec.attempt, spec.epoch, JobState::kStarting, {}, {}, {}};
+  const auto [place, inserted] = attempts_.emplace(spec.attempt, WatchedAttempt{files, manifest, spec, report});
+  queue_report(place->second.report);
+  return {};
+}
+
+Manifest PosixRunner::Impl::make_manifest(const LaunchSpec& spec, const JobDirectory& directory) const {
+  Manifest manifest;
+  manifest.attempt = spec.attempt;
+  manifest.epoch = spec.epoch;
+  manifest.job_number = spec.job_number;
+  manifest.user = spec.user;
+  manifest.boot_id = boot_id_;
+  manifest.created_us = to_unix_us(clock_.now());
+  manifest.argv = argv_of(spec.spec, directory.script);
+  manifest.cwd = spec.spec.workdir.empty() ? directory.work : spec.spec.workdir;
+  for (const auto& gpu : spec.gpu_uuids) manifest.gpu_uuids.push_back(gpu.str());
+  manifest.time_limit_s = spec.spec.time_limit_s;
+  manifest.grace_s = spec.spec.grace_s;
+  manifest.log_segment_bytes = options_.log_segment_bytes;
+  manifest.cgroup = make_attempt_cgroup(cgroup_root_, to_string(spec.attempt));
+  manifest.job_directory = directory.path;
+  return manifest;
+}
+
+ShimArgs PosixRunner::Impl::make_shim_args(const LaunchSpec& spec, const Manifest& manifest,
+                                           const JobDirectory& directory) const {
+  ShimArgs args;
+  args.attempt = to_string(spec.attempt);
+  args.change_identity = account_.change_identity;
+  args.uid = account_.uid;
+  args.gid = account_.gid;
+  args.groups = account_.groups;
+  args.cwd = manifest.cwd;
+  args.argv = manifest.argv;
+  args.env = build_environment({spec, account_, directory.temporary, read_agent_environment()});
+  args.time_limit_ms = spec.spec.time_limit_s * 1000;
+  args.grace_ms = spec.spec.grace_s * 1000;
+  args.leftover_grace_ms = std::min<std::int64_t>(options_.leftover_grace.count(), args.grace_ms);
+  args.log_segment_bytes = options_.log_segment_bytes;
+  args.log_segments = options_.log_segments;
+  args.failpoint = options_.shim_failpoint;
+  if (!manifest.cgroup.empty()) {
+    args.shim_cgroup = manifest.cgroup + "/shim";
+    args.job_cgroup = manifest.cgroup + "/job";
+  }
+  return args;
+}
+
+// From here on the attempt is decided: whatever goes wrong ends it, and it is never started again.
+void PosixRunner::Impl::start(const AttemptId& id) {
+  WatchedAttempt* attempt = nullptr;
+  {
+    std::lock_guard lock(mutex_);
+    attempt = &attempts_.at(id);  // stays where it is: only forget() removes, and that waits for us
+  }
+  const auto fail_start = [&](LaunchStep launch_step, const Error& error) {
+    log::warn(kLog, "an attempt could not be started", {{"attempt", to_string(id)}, {"error", error.message}});
+    ExitRecord record;
+    record.cause = "launch";
+    record.step = launch_step;
+    std::lock_guard lock(mutex_);
+    conclude(*attempt, record);
+  };
+  auto shim = GatedShim::spawn(shim_path_, attempt->files.directory());
+  if (!shim) return fail_start(LaunchStep::kShim, shim.error());
+  step("spawned");
+  if (const auto written = attempt->files.write_started(shim->started()); !written)
+    return fail_start(LaunchStep::kGate, written.error());  // the gate closes with `shim`
+  step("started");
+  const int socket = connect_to_shim(attempt->files.directory());
+  shim->open();  // a shim that died meanwhile shows as end-of-file on its socket
+  step("opened");
+  std::lock_guard lock(mutex_);
+  attempt->socket = socket;
+  if (socket < 0) settle(*attempt);
+  wake();
+}
+
+}  // namespace aether

@@ -2,14 +2,9 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <signal.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 
-#include <chrono>
-#include <cstdio>
 #include <nlohmann/json.hpp>
-#include <thread>
 
 #include "base/files.h"
 #include "client/fake_api.h"
@@ -22,22 +17,6 @@ namespace {
 using http::scripted_reply;
 using testing::HasSubstr;
 using testing::Not;
-
-std::string job_reply(const std::string& state, const std::string& more = {}) {
-  return scripted_reply(
-      200, R"({"job_id":"01J","number":7,"name":"train","gpus":1,"state":")" + state + "\"" + more + "}");
-}
-std::string log_reply(const std::string& text, int offset, bool complete) {
-  return scripted_reply(200, text, "application/octet-stream",
-                        "Aether-Log-Offset: " + std::to_string(offset) + "\r\nAether-Log-Next-Offset: " +
-                            std::to_string(offset + static_cast<int>(text.size())) +
-                            "\r\nAether-Log-Complete: " + (complete ? "true" : "false") + "\r\n");
-}
-std::string problem(int status, const std::string& code) {
-  return scripted_reply(
-      status, R"({"title":"t","status":0,"code":")" + code + R"(","detail":"it is so","hint":"do that"})",
-      "application/problem+json");
-}
 
 TEST(ExitCodes, FollowTheTable) {
   for (const auto& [status, code, expected] : {std::tuple{400, "unknown_field", 2},
@@ -257,75 +236,6 @@ TEST(Cancel, SendsTheGraceTimeAndGoesOnAfterAFailure) {
   EXPECT_EQ(several.out, "job 7 is STOPPING\n");
 }
 
-TEST(Logs, ReadsUntilThereIsNoMore) {
-  FakeApi api(
-      {{"GET /api/v1/jobs/7/logs/stderr", {log_reply("one\n", 2, false), log_reply("two\n", 6, true)}}});
-  const RunResult result = api.run({"logs", "7", "--stream", "stderr", "--offset", "2"});
-  EXPECT_EQ(result.out, "one\ntwo\n") << result.err;
-  EXPECT_EQ(api.requests().at(0).target, "/api/v1/jobs/7/logs/stderr?offset=2");
-  EXPECT_EQ(api.requests().at(1).target, "/api/v1/jobs/7/logs/stderr?offset=6");
-}
-
-TEST(Logs, TailKeepsTheLastLines) {
-  FakeApi api({{"GET /api/v1/jobs/7/logs/stdout", {log_reply("a\nb\nc\nd", 100, true)}}});
-  EXPECT_EQ(api.run({"logs", "7", "--tail", "2"}).out, "c\nd");
-  EXPECT_EQ(api.run({"logs", "7", "--tail", "0"}).out, "");
-  EXPECT_EQ(api.run({"logs", "7", "--tail", "9"}).out, "a\nb\nc\nd");
-}
-
-TEST(Logs, FollowGoesOnAtTheOffsetAfterALostConnection) {
-  const std::string head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n";
-  FakeApi api({{"GET /api/v1/jobs/7/logs/stdout",
-                {head + "Connection: close\r\n\r\n3\r\nabc\r\n", head + "\r\n2\r\nde\r\n0\r\n\r\n",
-                 head + "\r\n0\r\n\r\n"}},
-               {"GET /api/v1/jobs/7", {job_reply("COMPLETED")}}});
-  const RunResult result = api.run({"logs", "-f", "7"});
-  EXPECT_EQ(result.exit_code, 0) << result.err;
-  EXPECT_EQ(result.out, "abcde");
-  EXPECT_EQ(api.requests().at(1).target, "/api/v1/jobs/7/logs/stdout?follow=1&offset=3");
-}
-
-TEST(Run, ShowsBothStreamsAndPassesTheExitCodeOn) {
-  FakeApi api(
-      {{"POST /api/v1/jobs", {job_reply("PENDING")}},
-       {"GET /api/v1/jobs/01J",
-        {job_reply("PENDING"), job_reply("RUNNING"), job_reply("FAILED", R"(,"exit":{"exit_code":3})")}},
-       {"GET /api/v1/jobs/01J/logs/stdout", {log_reply("out\n", 0, false), log_reply("more\n", 4, true)}},
-       {"GET /api/v1/jobs/01J/logs/stderr", {log_reply("err\n", 0, true)}}});
-  const RunResult result = api.run({"run", "--", "sh", "-c", "exit 3"});
-  EXPECT_EQ(result.exit_code, 3);
-  EXPECT_EQ(result.out, "out\nmore\n");
-  EXPECT_EQ(result.err, "err\naether: job 7 is FAILED: exit 3\n");
-}
-
-TEST(Run, EndsWithTheSourceOfTheCodeAsJson) {
-  FakeApi api({{"POST /api/v1/jobs", {job_reply("PENDING")}},
-               {"GET /api/v1/jobs/01J", {job_reply("FAILED", R"(,"exit":{"signal":9})")}}});
-  const RunResult job = api.run({"run", "-o", "json", "--", "x"});
-  EXPECT_EQ(job.exit_code, 137);
-  EXPECT_EQ(job.out, "{\"code\":137,\"source\":\"job\"}\n");
-  FakeApi refusing({{"POST /api/v1/jobs", {problem(422, "infeasible")}}});
-  const RunResult cli = refusing.run({"run", "-o", "json", "--", "x"});
-  EXPECT_EQ(cli.exit_code, 6);
-  EXPECT_EQ(cli.out, "{\"code\":6,\"source\":\"cli\"}\n");
-}
-
-TEST(Run, TheFirstCtrlCCancelsTheJob) {
-  FakeApi api({{"POST /api/v1/jobs", {job_reply("PENDING")}},
-               {"GET /api/v1/jobs/01J",
-                {job_reply("PENDING"), job_reply("PENDING"), job_reply("PENDING"), job_reply("CANCELLED")}},
-               {"POST /api/v1/jobs/01J/cancel", {job_reply("CANCELLED")}}});
-  std::thread interrupter([&] {
-    while (!api.find("GET", "/api/v1/jobs/01J")) std::this_thread::sleep_for(std::chrono::milliseconds(2));
-    kill(getpid(), SIGINT);
-  });
-  const RunResult result = api.run({"run", "--", "x"});
-  interrupter.join();
-  EXPECT_EQ(result.exit_code, 143);
-  EXPECT_TRUE(api.find("POST", "/api/v1/jobs/01J/cancel"));
-  EXPECT_THAT(result.err, HasSubstr("cancelling job 7"));
-}
-
 TEST(Why, ExplainsAWaitingJob) {
   FakeApi api(
       {{"GET /api/v1/jobs/7/explain",
@@ -428,68 +338,6 @@ TEST(Top, OncePrintsOneFrame) {
   EXPECT_EQ(result.exit_code, 0) << result.err;
   EXPECT_THAT(result.out, HasSubstr("n1-0  free   ██████        50 %"));
   EXPECT_EQ(api.run({"top", "--once", "--sort", "x"}).exit_code, 2);
-}
-
-class Completion : public testing::Test {
- protected:
-  std::string script_of(const std::string& shell) {
-    const RunResult result = run_aether(dir.path(), {"completion", shell});
-    EXPECT_EQ(result.exit_code, 0) << result.err;
-    return result.out;
-  }
-  // Exit status and output of a shell that reads `commands` from a file.
-  std::string shell_output(const std::string& command) {
-    FILE* pipe = popen((command + " 2>&1").c_str(), "r");
-    std::string out;
-    char bytes[512];
-    while (const std::size_t size = fread(bytes, 1, sizeof bytes, pipe)) out.append(bytes, size);
-    const int status = pclose(pipe);
-    return out + "status " + std::to_string(WEXITSTATUS(status));
-  }
-  std::string last;
-  void check_syntax(const std::string& shell) {
-    if (system(("command -v " + shell + " >/dev/null 2>&1").c_str()) != 0)
-      GTEST_SKIP() << shell << " is not installed here";
-    ASSERT_TRUE(write_file_durably(dir.path() + "/script", script_of(shell)));
-    EXPECT_EQ(shell_output(shell + " -n " + dir.path() + "/script"), "status 0");
-  }
-  TemporaryDirectory dir;
-};
-
-TEST_F(Completion, BashAcceptsItsScript) { check_syntax("bash"); }
-TEST_F(Completion, ZshAcceptsItsScript) { check_syntax("zsh"); }
-TEST_F(Completion, FishAcceptsItsScript) { check_syntax("fish"); }
-
-TEST_F(Completion, BashOffersVerbsFlagsAndValues) {
-  ASSERT_TRUE(write_file_durably(dir.path() + "/script", script_of("bash")));
-  const auto complete = [&](const std::string& words, int at) {
-    ASSERT_TRUE(write_file_durably(dir.path() + "/ask", "source " + dir.path() + "/script\nCOMP_WORDS=(" +
-                                                            words + ")\nCOMP_CWORD=" + std::to_string(at) +
-                                                            "\n_aether\necho \"${COMPREPLY[*]}\"\n"));
-    last = shell_output("bash " + dir.path() + "/ask");
-  };
-  complete("aether qua", 1);
-  EXPECT_EQ(last, "quarantine\nstatus 0");
-  complete("aether submit --gpu-", 2);
-  EXPECT_EQ(last, "--gpu-type --gpu-mem\nstatus 0");
-  complete("aether queue -o w", 3);
-  EXPECT_EQ(last, "wide\nstatus 0");
-  complete("aether --json completion z", 3);
-  EXPECT_EQ(last, "zsh\nstatus 0");
-  complete("aether submit -- --gp", 3);
-  EXPECT_EQ(last, "\nstatus 0") << "the job's own words are not ours";
-}
-
-TEST_F(Completion, EveryScriptNamesEveryVerb) {
-  for (const char* shell : {"bash", "zsh", "fish"}) {
-    const std::string script = script_of(shell);
-    for (const char* verb :
-         {"submit", "run",  "queue",   "ls",     "show",   "why",     "logs",       "cancel",
-          "wait",   "hold", "release", "gpus",   "nodes",  "drain",   "undrain",    "quarantine",
-          "clear",  "top",  "alerts",  "carbon", "events", "version", "completion", "token"})
-      EXPECT_THAT(script, testing::ContainsRegex(std::string("[^a-z]") + verb + "[^a-z]")) << shell;
-  }
-  EXPECT_EQ(run_aether(dir.path(), {"completion", "tcsh"}).exit_code, 2);
 }
 
 }  // namespace

@@ -100,4 +100,22 @@ class FakeApi {
   http::ScriptedServer server_;
 };
 
+// Replies with a job, with a piece of a log, and with a problem document.
+inline std::string job_reply(const std::string& state, const std::string& more = {}) {
+  return http::scripted_reply(
+      200, R"({"job_id":"01J","number":7,"name":"train","gpus":1,"state":")" + state + "\"" + more + "}");
+}
+inline std::string log_reply(const std::string& text, int offset, bool complete) {
+  return http::scripted_reply(
+      200, text, "application/octet-stream",
+      "Aether-Log-Offset: " + std::to_string(offset) +
+          "\r\nAether-Log-Next-Offset: " + std::to_string(offset + static_cast<int>(text.size())) +
+          "\r\nAether-Log-Complete: " + (complete ? "true" : "false") + "\r\n");
+}
+inline std::string problem(int status, const std::string& code) {
+  return http::scripted_reply(
+      status, R"({"title":"t","status":0,"code":")" + code + R"(","detail":"it is so","hint":"do that"})",
+      "application/problem+json");
+}
+
 }  // namespace aether::client

@@ -45,7 +45,7 @@ class AttachedRun {
       } else {
         failures = 0;
         if (has_ended(*job) && !*wrote) return finish(*job, out, err);
-        show_progress(*job);
+        if (!has_ended(*job)) show_progress(*job);
         pause = *wrote ? std::chrono::milliseconds(50)
                        : std::min<std::chrono::milliseconds>(pause * 3 / 2, std::chrono::seconds(1));
         if (has_ended(*job)) pause = std::chrono::milliseconds(0);

@@ -96,12 +96,13 @@ Outcome<void> LogTail::skip_to_last_lines(Context& context, std::int64_t lines) 
 }
 
 Outcome<void> LogTail::follow(Context& context) {
-  bool job_ended = false;
+  bool job_ended = false, reached_once = offset_ > 0;
   int failures = 0;
   while (InterruptGuard::count() == 0 && !complete_) {
     const auto response =
         context.stream(path(fmt::format("follow=1&offset={}", offset_)), [&](std::string_view bytes) {
           if (!bytes.empty()) write(bytes);
+        reached_once = reached_once || !bytes.empty();
           offset_ += static_cast<std::int64_t>(bytes.size());
           return InterruptGuard::count() == 0;
         });
@@ -113,6 +114,7 @@ Outcome<void> LogTail::follow(Context& context) {
       continue;
     }
     failures = 0;
+    reached_once = true;
     if (job_ended) return {};  // this transfer began after the end, so it had everything
     const auto job = context.get(job_path(job_));
     if (!job) return failed(job.error());

@@ -40,10 +40,13 @@ Colour colour_of_state(const std::string& state) {
   return Colour::kRed;
 }
 
+// Both in GiB: drivers report totals like 81559 MiB, which format_memory_mb keeps exact and nobody can compare.
 std::string memory_use(const Json& gpu) {
-  const auto used = integer_of(member(gpu, "sample"), "memory_used_mb");
-  return fmt::format("{} / {}", used ? fmt::format("{:.1f}", static_cast<double>(*used) / 1024) : "-",
-                     memory_text(gpu, "memory_total_mb"));
+  const auto gibibytes = [](std::optional<double> mebibytes) {
+    return mebibytes ? std::optional(*mebibytes / 1024) : std::nullopt;
+  };
+  return quantity_text(gibibytes(number_of(member(gpu, "sample"), "memory_used_mb")), "", 1) + " / " +
+         quantity_text(gibibytes(number_of(gpu, "memory_total_mb")), "GiB");
 }
 
 std::string job_names(const Json& gpu) {

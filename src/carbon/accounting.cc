@@ -30,7 +30,8 @@ std::vector<Span> add_counter(std::span<const GpuSample> samples, Span interval,
     if (previous != nullptr && *sample.energy_total_mj >= *previous->energy_total_mj) {
       const Span pair{previous->sample_time, sample.sample_time};
       const Span part = overlap(pair, interval);
-      const double energy_j = static_cast<double>(*sample.energy_total_mj - *previous->energy_total_mj) / 1000.0;
+      const double energy_j =
+          static_cast<double>(*sample.energy_total_mj - *previous->energy_total_mj) / 1000.0;
       const double length_s = seconds(pair.to - pair.from);
       if (!is_empty(part) && energy_j <= kMostPlausibleW * length_s) {
         add(use, part, energy_j * seconds(part.to - part.from) / length_s);
@@ -51,7 +52,8 @@ double trapezoid_j(const GpuSample& a, const GpuSample& b, Span part) {
   return (power_at(part.from) + power_at(part.to)) / 2 * seconds(part.to - part.from);
 }
 
-void add_power(std::span<const GpuSample> samples, Span interval, const std::vector<Span>& covered, EnergyUse& use) {
+void add_power(std::span<const GpuSample> samples, Span interval, const std::vector<Span>& covered,
+               EnergyUse& use) {
   const GpuSample* previous = nullptr;
   for (const GpuSample& sample : samples) {
     if (!sample.power_draw_w) continue;
@@ -79,7 +81,9 @@ std::optional<EnergyUse> energy_of(std::span<const GpuSample> samples, Time from
   return use;
 }
 
-double carbon_g(double energy_j, double intensity_g_per_kwh) { return energy_j / 3.6e6 * intensity_g_per_kwh; }
+double carbon_g(double energy_j, double intensity_g_per_kwh) {
+  return energy_j / 3.6e6 * intensity_g_per_kwh;
+}
 
 std::optional<CarbonUse> carbon_of(std::span<const GpuSample> samples, Time from, Time to,
                                    std::span<const CarbonPoint> intensities) {
@@ -93,7 +97,8 @@ std::optional<CarbonUse> carbon_of(std::span<const GpuSample> samples, Time from
     const Time start = std::max(from, intensities[i].time);
     const Time end = i + 1 < intensities.size() ? std::min(to, intensities[i + 1].time) : to;
     if (end <= start) continue;
-    if (const auto part = energy_of(samples, start, end)) grams += carbon_g(part->energy_j, intensities[i].intensity_g_per_kwh);
+    if (const auto part = energy_of(samples, start, end))
+      grams += carbon_g(part->energy_j, intensities[i].intensity_g_per_kwh);
   }
   use.carbon_g = grams;
   return use;

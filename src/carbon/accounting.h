@@ -20,9 +20,10 @@ inline constexpr Duration kLongestPowerGap = std::chrono::seconds(60);
 // More than any GPU draws; a counter that moves faster was reset or is broken.
 inline constexpr double kMostPlausibleW = 5000;
 
-// Of one GPU between `from` and `to`. `samples` are of that GPU, ascending by sample_time; those just outside the interval
-// help at its edges. Where two readings of the energy counter enclose a stretch and the counter did not go back, the
-// counter decides; elsewhere power is integrated (trapezoids). Absent when neither was there.
+// Of one GPU between `from` and `to`. `samples` are of that GPU, ascending by sample_time; those just outside
+// the interval help at its edges. Where two readings of the energy counter enclose a stretch and the counter
+// did not go back, the counter decides; elsewhere power is integrated (trapezoids). Absent when neither was
+// there.
 std::optional<EnergyUse> energy_of(std::span<const GpuSample> samples, Time from, Time to);
 
 double carbon_g(double energy_j, double intensity_g_per_kwh);

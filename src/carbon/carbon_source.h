@@ -1,6 +1,6 @@
 #pragma once
-// Port: how clean the grid's power is, now and over the next 24 h. Adapters: recorded/ (a typical daily profile or a
-// recorded series), uk_carbon_intensity/ (NESO's public API).
+// Port: how clean the grid's power is, now and over the next 24 h. Adapters: recorded/ (a typical daily
+// profile or a recorded series), uk_carbon_intensity/ (NESO's public API).
 #include "base/clock.h"
 #include "base/result.h"
 #include "model/carbon.h"

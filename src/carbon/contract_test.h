@@ -1,12 +1,12 @@
 #pragma once
 // What every CarbonSource keeps. An adapter's test includes this once and instantiates CarbonSourceContract.
+#include <gtest/gtest.h>
+
 #include <cmath>
 #include <functional>
 #include <memory>
 #include <ostream>
 #include <string>
-
-#include <gtest/gtest.h>
 
 #include "carbon/carbon_source.h"
 
@@ -30,7 +30,9 @@ class CarbonSourceContract : public testing::TestWithParam<CarbonSourceCase> {
     }
     return *report;
   }
-  static bool is_plausible(double g_per_kwh) { return std::isfinite(g_per_kwh) && g_per_kwh >= 0 && g_per_kwh <= 2000; }
+  static bool is_plausible(double g_per_kwh) {
+    return std::isfinite(g_per_kwh) && g_per_kwh >= 0 && g_per_kwh <= 2000;
+  }
   std::unique_ptr<CarbonSource> source;
 };
 

@@ -1,11 +1,11 @@
 #include "client/commands.h"
 
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
 #include <functional>
 #include <iostream>
 #include <memory>
-
-#include <CLI/CLI.hpp>
-#include <fmt/format.h>
 
 #include "base/names.h"
 #include "client/completion.h"
@@ -24,30 +24,39 @@ class Registrar {
 
   void add_global_options() {
     GlobalOptions& options = *options_;
-    app_.add_option("--server", options.server, "Address of the orchestrator's API (default: the one recorded in the state directory)")
-        ->envname("AETHER_SERVER")->type_name("URL");
-    app_.add_option("--token-file", options.token_file, "File with the token (default: the state directory's)")->type_name("FILE");
-    app_.add_option("--state-dir", options.state_dir, "State directory of the orchestrator")->envname("AETHER_STATE_DIR")->type_name("DIR");
+    app_.add_option("--server", options.server,
+                    "Address of the orchestrator's API (default: the one recorded in the state directory)")
+        ->envname("AETHER_SERVER")
+        ->type_name("URL");
+    app_.add_option("--token-file", options.token_file,
+                    "File with the token (default: the state directory's)")
+        ->type_name("FILE");
+    app_.add_option("--state-dir", options.state_dir, "State directory of the orchestrator")
+        ->envname("AETHER_STATE_DIR")
+        ->type_name("DIR");
     app_.add_option("-o,--output", options.output, "table, wide, json or name")
-        ->type_name("FORMAT")->check(CLI::IsMember({"table", "wide", "json", "name"}));
+        ->type_name("FORMAT")
+        ->check(CLI::IsMember({"table", "wide", "json", "name"}));
     app_.add_flag("--json", options.json, "The same as -o json: the API's object unchanged");
     app_.add_flag("--no-headers", options.no_headers, "Tables without their first line");
     app_.add_flag("-q,--quiet", options.quiet, "Ids only");
     app_.add_flag("--utc", options.utc, "Times in UTC");
-    app_.add_option("--timeout", options.timeout, "How long one request may take, e.g. 5s (default 30s)")->type_name("DURATION");
+    app_.add_option("--timeout", options.timeout, "How long one request may take, e.g. 5s (default 30s)")
+        ->type_name("DURATION");
     app_.add_flag("--no-color", options.no_color, "No colours (also: NO_COLOR=1)");
   }
 
   CLI::App& add(const std::string& name, const std::string& description, Action action) {
     CLI::App* verb = app_.add_subcommand(name, description);
     verb->fallthrough();
-    verb->callback([options = options_, action = std::move(action), &exit_code = exit_code_, &out = out_, &err = err_] {
-      Context context(*options, out, err);
-      const auto code = action(context);
-      if (!code) context.print_failure(code.error());
-      exit_code = code ? *code : code.error().exit_code;
-      out.flush();
-    });
+    verb->callback(
+        [options = options_, action = std::move(action), &exit_code = exit_code_, &out = out_, &err = err_] {
+          Context context(*options, out, err);
+          const auto code = action(context);
+          if (!code) context.print_failure(code.error());
+          exit_code = code ? *code : code.error().exit_code;
+          out.flush();
+        });
     return *verb;
   }
 
@@ -55,7 +64,9 @@ class Registrar {
   CLI::App& add_with_names(const std::string& name, const std::string& description, const std::string& kind,
                            std::function<Outcome<int>(Context&, const std::vector<std::string>&)> action) {
     const auto names = std::make_shared<std::vector<std::string>>();
-    CLI::App& verb = add(name, description, [names, action = std::move(action)](Context& context) { return action(context, *names); });
+    CLI::App& verb = add(name, description, [names, action = std::move(action)](Context& context) {
+      return action(context, *names);
+    });
     verb.add_option(kind == "JOB" ? "job" : kind, *names, "Id, number or name")->type_name(kind)->required();
     return verb;
   }
@@ -72,14 +83,17 @@ class Registrar {
 
 void add_submit_flags(CLI::App& verb, SubmitFlags& flags) {
   add_job_spec_flags(verb, flags.spec);
-  verb.add_option("--idempotency-key", flags.idempotency_key, "A repeat with the same key returns the first job (default: a new UUIDv7)")->type_name("KEY");
+  verb.add_option("--idempotency-key", flags.idempotency_key,
+                  "A repeat with the same key returns the first job (default: a new UUIDv7)")
+      ->type_name("KEY");
   verb.add_flag("--dry-run", flags.dry_run, "Check everything, store nothing");
 }
 
 void add_run_verbs(Registrar& verbs) {
   const auto submit_flags = std::make_shared<SubmitFlags>();
-  CLI::App& submit_verb = verbs.add("submit", "Submit a job: aether submit --gpus 2 --time 2h -- python train.py",
-                                    [submit_flags](Context& context) { return submit(context, *submit_flags); });
+  CLI::App& submit_verb =
+      verbs.add("submit", "Submit a job: aether submit --gpus 2 --time 2h -- python train.py",
+                [submit_flags](Context& context) { return submit(context, *submit_flags); });
   add_submit_flags(submit_verb, *submit_flags);
   submit_verb.add_flag("--wait", submit_flags->wait, "Wait for its end: 0 completed, 1 failed, 9 cancelled");
 
@@ -87,33 +101,47 @@ void add_run_verbs(Registrar& verbs) {
   CLI::App& run_verb = verbs.add("run", "Submit a job, show its output, end with its exit code",
                                  [run_flags](Context& context) { return run(context, *run_flags); });
   add_submit_flags(run_verb, *run_flags);
-  run_verb.footer("Ctrl-C cancels the job and waits for its end; a second Ctrl-C leaves at once.\n"
-                  "Exit code: the job's own, 128 + n when signal n ended it, 143 when it was cancelled.");
+  run_verb.footer(
+      "Ctrl-C cancels the job and waits for its end; a second Ctrl-C leaves at once.\n"
+      "Exit code: the job's own, 128 + n when signal n ended it, 143 when it was cancelled.");
 }
 
 void add_look_verbs(Registrar& verbs) {
   const auto queue_flags = std::make_shared<QueueFlags>();
-  CLI::App& queue_verb = verbs.add("queue", "Waiting and running jobs", [queue_flags](Context& context) { return queue(context, *queue_flags); });
+  CLI::App& queue_verb = verbs.add("queue", "Waiting and running jobs",
+                                   [queue_flags](Context& context) { return queue(context, *queue_flags); });
   queue_verb.alias("ls");
   queue_verb.add_flag("-a,--all", queue_flags->all, "Finished jobs too");
   queue_verb.add_flag("-w,--watch", queue_flags->watch, "Show it again every second");
-  queue_verb.add_option("--state", queue_flags->state, "Only these, e.g. running or FAILED,TIMEOUT")->type_name("STATES");
+  queue_verb.add_option("--state", queue_flags->state, "Only these, e.g. running or FAILED,TIMEOUT")
+      ->type_name("STATES");
   queue_verb.add_option("--user", queue_flags->user, "Only this user's");
   queue_verb.add_option("--name", queue_flags->name, "Only of this name");
-  queue_verb.add_option("--limit", queue_flags->limit, "At most so many (default 1000)")->type_name("N")->check(CLI::Range(1, 1'000'000));
+  queue_verb.add_option("--limit", queue_flags->limit, "At most so many (default 1000)")
+      ->type_name("N")
+      ->check(CLI::Range(1, 1'000'000));
 
   verbs.add_with_names("show", "Everything about a job", "JOB", show);
   const auto why_job = std::make_shared<std::string>();
-  verbs.add("why", "Why a job waits, or why it runs where it runs", [why_job](Context& context) { return why(context, *why_job); })
-      .add_option("job", *why_job, "Id, number or name")->type_name("JOB")->required();
+  verbs
+      .add("why", "Why a job waits, or why it runs where it runs",
+           [why_job](Context& context) { return why(context, *why_job); })
+      .add_option("job", *why_job, "Id, number or name")
+      ->type_name("JOB")
+      ->required();
 
   const auto log_flags = std::make_shared<LogFlags>();
-  CLI::App& logs_verb = verbs.add("logs", "What a job has written", [log_flags](Context& context) { return logs(context, *log_flags); });
+  CLI::App& logs_verb = verbs.add("logs", "What a job has written",
+                                  [log_flags](Context& context) { return logs(context, *log_flags); });
   logs_verb.add_option("job", log_flags->job, "Id, number or name")->type_name("JOB")->required();
   logs_verb.add_flag("-f,--follow", log_flags->follow, "Go on until the job ends");
   logs_verb.add_option("--stream", log_flags->stream, "stdout or stderr")->type_name("STREAM");
-  logs_verb.add_option("--tail", log_flags->tail_lines, "Only the last N lines")->type_name("N")->check(CLI::NonNegativeNumber);
-  logs_verb.add_option("--offset", log_flags->offset, "From this byte on")->type_name("BYTES")->check(CLI::NonNegativeNumber);
+  logs_verb.add_option("--tail", log_flags->tail_lines, "Only the last N lines")
+      ->type_name("N")
+      ->check(CLI::NonNegativeNumber);
+  logs_verb.add_option("--offset", log_flags->offset, "From this byte on")
+      ->type_name("BYTES")
+      ->check(CLI::NonNegativeNumber);
   logs_verb.add_flag("--raw", log_flags->raw, "Pass control characters to the terminal");
 
   verbs.add("gpus", "All GPUs", gpus);
@@ -121,26 +149,37 @@ void add_look_verbs(Registrar& verbs) {
   verbs.add("alerts", "What somebody should look at", alerts);
   verbs.add("carbon", "How clean the grid's power is, now and over the next day", carbon);
   const auto event_flags = std::make_shared<EventFlags>();
-  CLI::App& events_verb = verbs.add("events", "What happened", [event_flags](Context& context) { return events(context, *event_flags); });
+  CLI::App& events_verb = verbs.add(
+      "events", "What happened", [event_flags](Context& context) { return events(context, *event_flags); });
   events_verb.add_flag("-f,--follow", event_flags->follow, "Go on with what happens");
   events_verb.add_option("--after", event_flags->after, "After this cursor")->type_name("CURSOR");
-  events_verb.add_option("--limit", event_flags->limit, "At most so many (default 100)")->type_name("N")->check(CLI::Range(1, 1000));
+  events_verb.add_option("--limit", event_flags->limit, "At most so many (default 100)")
+      ->type_name("N")
+      ->check(CLI::Range(1, 1000));
 
   const auto top_flags = std::make_shared<TopFlags>();
-  CLI::App& top_verb = verbs.add("top", "The fleet at a glance, every second", [top_flags](Context& context) { return top(context, *top_flags); });
+  CLI::App& top_verb = verbs.add("top", "The fleet at a glance, every second",
+                                 [top_flags](Context& context) { return top(context, *top_flags); });
   top_verb.add_flag("--once", top_flags->once, "One frame, then end");
-  top_verb.add_option("--sort", top_flags->sort, "u utilisation, t temperature, m memory, p power")->type_name("KEY");
+  top_verb.add_option("--sort", top_flags->sort, "u utilisation, t temperature, m memory, p power")
+      ->type_name("KEY");
 }
 
 void add_act_verbs(Registrar& verbs) {
   const auto cancel_flags = std::make_shared<CancelFlags>();
-  CLI::App& cancel_verb = verbs.add("cancel", "Stop jobs: SIGTERM, and SIGKILL after the grace time", [cancel_flags](Context& context) { return cancel(context, *cancel_flags); });
+  CLI::App& cancel_verb =
+      verbs.add("cancel", "Stop jobs: SIGTERM, and SIGKILL after the grace time",
+                [cancel_flags](Context& context) { return cancel(context, *cancel_flags); });
   cancel_verb.add_option("job", cancel_flags->jobs, "Id, number or name")->type_name("JOB")->required();
-  CLI::Option* grace = cancel_verb.add_option("--grace", cancel_flags->grace, "Grace time (default: the job's own)")->type_name("DURATION");
+  CLI::Option* grace =
+      cancel_verb.add_option("--grace", cancel_flags->grace, "Grace time (default: the job's own)")
+          ->type_name("DURATION");
   cancel_verb.add_flag("--now", cancel_flags->now, "No grace time")->excludes(grace);
 
   const auto wait_flags = std::make_shared<WaitFlags>();
-  CLI::App& wait_verb = verbs.add("wait", "Wait until jobs have ended: 0 completed, 1 failed, 9 cancelled, 7 timeout", [wait_flags](Context& context) { return wait(context, *wait_flags); });
+  CLI::App& wait_verb =
+      verbs.add("wait", "Wait until jobs have ended: 0 completed, 1 failed, 9 cancelled, 7 timeout",
+                [wait_flags](Context& context) { return wait(context, *wait_flags); });
   wait_verb.add_option("job", wait_flags->jobs, "Id, number or name")->type_name("JOB")->required();
   CLI::Option* any = wait_verb.add_flag("--any", wait_flags->any, "Until the first one has ended");
   wait_verb.add_flag("--all", wait_flags->all, "Until all have ended (the default)")->excludes(any);
@@ -148,19 +187,30 @@ void add_act_verbs(Registrar& verbs) {
   wait_verb.add_flag("--exit-code", wait_flags->exit_code, "End with the job's own exit code");
 
   for (const char* action : {"hold", "release"})
-    verbs.add_with_names(action, std::string(action) == "hold" ? "Keep waiting jobs from starting" : "Let held jobs go", "JOB",
-                         [action](Context& context, const std::vector<std::string>& jobs) { return act_on_jobs(context, jobs, action); });
+    verbs.add_with_names(
+        action, std::string(action) == "hold" ? "Keep waiting jobs from starting" : "Let held jobs go", "JOB",
+        [action](Context& context, const std::vector<std::string>& jobs) {
+          return act_on_jobs(context, jobs, action);
+        });
 }
 
-void add_admin_verb(Registrar& verbs, const std::string& kind, const std::string& action, const std::string& description, bool wants_reason) {
+void add_admin_verb(Registrar& verbs, const std::string& kind, const std::string& action,
+                    const std::string& description, bool wants_reason) {
   struct Flags {
     std::string id, reason;
   };
   const auto flags = std::make_shared<Flags>();
-  CLI::App& verb = verbs.add(action, description, [=](Context& context) { return act_on(context, kind, flags->id, action, flags->reason); });
-  verb.add_option(kind == "nodes" ? "node" : "gpu", flags->id, kind == "nodes" ? "Name of the node" : "UUID, or node-index")
-      ->type_name(kind == "nodes" ? "NODE" : "GPU")->required();
-  if (wants_reason) verb.add_option("--reason", flags->reason, "Shown to everyone who asks why")->type_name("TEXT")->required();
+  CLI::App& verb = verbs.add(action, description, [=](Context& context) {
+    return act_on(context, kind, flags->id, action, flags->reason);
+  });
+  verb.add_option(kind == "nodes" ? "node" : "gpu", flags->id,
+                  kind == "nodes" ? "Name of the node" : "UUID, or node-index")
+      ->type_name(kind == "nodes" ? "NODE" : "GPU")
+      ->required();
+  if (wants_reason)
+    verb.add_option("--reason", flags->reason, "Shown to everyone who asks why")
+        ->type_name("TEXT")
+        ->required();
 }
 
 void add_admin_verbs(Registrar& verbs) {
@@ -171,18 +221,23 @@ void add_admin_verbs(Registrar& verbs) {
   verbs.add("token", "The dashboard's address with the token, on a terminal", token);
   verbs.add("version", "What the server is", version);
   const auto shell = std::make_shared<std::string>();
-  verbs.add("completion", "Completion script for a shell: source <(aether completion bash)", [shell, &app = verbs.app()](Context& context) -> Outcome<int> {
-         const auto script = completion_script(app, *shell);
-         if (!script) return failed(script.error());
-         context.out() << *script;
-         return kOk;
-       })
-      .add_option("shell", *shell, "bash, zsh or fish")->type_name("SHELL")->required();
+  verbs
+      .add("completion", "Completion script for a shell: source <(aether completion bash)",
+           [shell, &app = verbs.app()](Context& context) -> Outcome<int> {
+             const auto script = completion_script(app, *shell);
+             if (!script) return failed(script.error());
+             context.out() << *script;
+             return kOk;
+           })
+      .add_option("shell", *shell, "bash, zsh or fish")
+      ->type_name("SHELL")
+      ->required();
 }
 
 std::string nearest_verb(const CLI::App& app, int argc, const char* const* argv) {
   std::vector<std::string> known;
-  for (const CLI::App* sub : app.get_subcommands([](const CLI::App*) { return true; })) known.push_back(sub->get_name());
+  for (const CLI::App* sub : app.get_subcommands([](const CLI::App*) { return true; }))
+    known.push_back(sub->get_name());
   for (int i = 1; i < argc; ++i) {
     const std::string word = argv[i], nearest = nearest_name(word, known);
     if (nearest == word) return {};

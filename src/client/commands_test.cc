@@ -1,15 +1,9 @@
 #include "client/commands.h"
 
-#include <signal.h>
-#include <sys/stat.h>
-#include <sys/wait.h>
-
-#include <chrono>
-#include <cstdio>
-#include <thread>
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
+
 #include <nlohmann/json.hpp>
 
 #include "base/files.h"
@@ -24,23 +18,20 @@ using http::scripted_reply;
 using testing::HasSubstr;
 using testing::Not;
 
-std::string job_reply(const std::string& state, const std::string& more = {}) {
-  return scripted_reply(200, R"({"job_id":"01J","number":7,"name":"train","gpus":1,"state":")" + state + "\"" + more + "}");
-}
-std::string log_reply(const std::string& text, int offset, bool complete) {
-  return scripted_reply(200, text, "application/octet-stream",
-                        "Aether-Log-Offset: " + std::to_string(offset) + "\r\nAether-Log-Next-Offset: " +
-                            std::to_string(offset + static_cast<int>(text.size())) + "\r\nAether-Log-Complete: " + (complete ? "true" : "false") + "\r\n");
-}
-std::string problem(int status, const std::string& code) {
-  return scripted_reply(status, R"({"title":"t","status":0,"code":")" + code + R"(","detail":"it is so","hint":"do that"})", "application/problem+json");
-}
-
 TEST(ExitCodes, FollowTheTable) {
-  for (const auto& [status, code, expected] : {std::tuple{400, "unknown_field", 2}, {401, "unauthenticated", 4}, {403, "permission_denied", 4},
-                                               {404, "not_found", 3}, {409, "conflict", 5}, {412, "etag", 5}, {422, "invalid_argument", 2},
-                                               {422, "idempotency_mismatch", 5}, {422, "infeasible", 6}, {422, "INFEASIBLE", 6}, {429, "rate", 1},
-                                               {500, "internal", 1}, {503, "unavailable", 1}}) {
+  for (const auto& [status, code, expected] : {std::tuple{400, "unknown_field", 2},
+                                               {401, "unauthenticated", 4},
+                                               {403, "permission_denied", 4},
+                                               {404, "not_found", 3},
+                                               {409, "conflict", 5},
+                                               {412, "etag", 5},
+                                               {422, "invalid_argument", 2},
+                                               {422, "idempotency_mismatch", 5},
+                                               {422, "infeasible", 6},
+                                               {422, "INFEASIBLE", 6},
+                                               {429, "rate", 1},
+                                               {500, "internal", 1},
+                                               {503, "unavailable", 1}}) {
     FakeApi api({{"GET /api/v1/jobs/7", {problem(status, code)}}});
     const RunResult result = api.run({"show", "7"});
     EXPECT_EQ(result.exit_code, expected) << status << " " << code;
@@ -83,7 +74,8 @@ TEST(Token, IsSentWithWritesAndReadsToTheRecordedServer) {
 }
 
 TEST(Token, AReadableFileStopsWritesButNotReads) {
-  FakeApi api({{"POST /api/v1/jobs/7/hold", {job_reply("HELD")}}, {"GET /api/v1/jobs/7", {job_reply("HELD")}}});
+  FakeApi api(
+      {{"POST /api/v1/jobs/7/hold", {job_reply("HELD")}}, {"GET /api/v1/jobs/7", {job_reply("HELD")}}});
   ASSERT_EQ(chmod(token_path(api.state_dir()).c_str(), 0644), 0);
   const RunResult write = api.run({"hold", "7"});
   EXPECT_EQ(write.exit_code, 4);
@@ -110,7 +102,8 @@ TEST(Token, IsNeverPrintedWithoutATerminal) {
 }
 
 TEST(Output, JsonIsTheReplyUnchanged) {
-  const std::string body = R"({"items":[ {"job_id":"01J","number":7,"new_field":1.50} ],"next_page_token":null})";
+  const std::string body =
+      R"({"items":[ {"job_id":"01J","number":7,"new_field":1.50} ],"next_page_token":null})";
   FakeApi api({{"GET /api/v1/jobs", {scripted_reply(200, body)}}});
   EXPECT_EQ(api.run({"queue", "--json"}).out, body + "\n");
   EXPECT_EQ(api.run({"ls", "-o", "json"}).out, body + "\n");
@@ -150,15 +143,17 @@ TEST(Queue, ShowsRunningFirstThenWaitingWithTheReason) {
 }
 
 TEST(Queue, FollowsThePages) {
-  FakeApi api({{"GET /api/v1/jobs", {scripted_reply(200, R"({"items":[{"job_id":"01B","number":2}],"next_page_token":"p/2"})"),
-                                     scripted_reply(200, R"({"items":[{"job_id":"01A","number":1}],"next_page_token":null})")}}});
+  FakeApi api({{"GET /api/v1/jobs",
+                {scripted_reply(200, R"({"items":[{"job_id":"01B","number":2}],"next_page_token":"p/2"})"),
+                 scripted_reply(200, R"({"items":[{"job_id":"01A","number":1}],"next_page_token":null})")}}});
   EXPECT_EQ(api.run({"queue", "-a", "-q"}).out, "01B\n01A\n");
   EXPECT_EQ(api.requests().at(0).target, "/api/v1/jobs?limit=1000");
   EXPECT_EQ(api.requests().at(1).target, "/api/v1/jobs?limit=1000&page_token=p%2F2");
 }
 
 TEST(Show, LeavesOutWhatIsAbsent) {
-  FakeApi api({{"GET /api/v1/jobs/train", {job_reply("FAILED", R"(,"exit":{"exit_code":3,"signal":null,"cause":"self"},"energy_j":null,
+  FakeApi api({{"GET /api/v1/jobs/train",
+                {job_reply("FAILED", R"(,"exit":{"exit_code":3,"signal":null,"cause":"self"},"energy_j":null,
       "started_at":"2026-01-15T09:00:00Z","ended_at":"2026-01-15T09:00:05Z","argv":["python","x.py"])")}}});
   const RunResult result = api.run({"show", "train", "--utc"});
   EXPECT_THAT(result.out, HasSubstr("exit         exit 3\n"));
@@ -169,7 +164,9 @@ TEST(Show, LeavesOutWhatIsAbsent) {
 }
 
 TEST(Submit, RepeatsWithTheSameKeyWhenTheReplyIsLost) {
-  FakeApi api({{"POST /api/v1/jobs", {"HTTP/1.1 201 Created\r\nContent-Length: 100\r\nConnection: close\r\n\r\n{", job_reply("PENDING")}}});
+  FakeApi api({{"POST /api/v1/jobs",
+                {"HTTP/1.1 201 Created\r\nContent-Length: 100\r\nConnection: close\r\n\r\n{",
+                 job_reply("PENDING")}}});
   const RunResult result = api.run({"submit", "--", "true"});
   EXPECT_EQ(result.exit_code, 0) << result.err;
   EXPECT_EQ(result.out, "job 7 is PENDING  01J\n");
@@ -185,21 +182,26 @@ TEST(Submit, RepeatsWithTheSameKeyWhenTheReplyIsLost) {
 
 TEST(Submit, DryRunAndOwnKeyReachTheServer) {
   FakeApi api({{"POST /api/v1/jobs", {job_reply("PENDING")}}});
-  EXPECT_EQ(api.run({"submit", "--dry-run", "--idempotency-key", "k-1", "--", "true"}).out, "the job is valid; nothing was stored\n");
+  EXPECT_EQ(api.run({"submit", "--dry-run", "--idempotency-key", "k-1", "--", "true"}).out,
+            "the job is valid; nothing was stored\n");
   EXPECT_EQ(api.requests().at(0).target, "/api/v1/jobs?dry_run=true");
   EXPECT_EQ(api.requests().at(0).headers.at("idempotency-key"), "k-1");
 }
 
 TEST(Submit, WaitEndsAsTheJobEnds) {
-  FakeApi api({{"POST /api/v1/jobs", {job_reply("PENDING")}}, {"GET /api/v1/jobs/01J", {job_reply("RUNNING"), job_reply("FAILED")}}});
+  FakeApi api({{"POST /api/v1/jobs", {job_reply("PENDING")}},
+               {"GET /api/v1/jobs/01J", {job_reply("RUNNING"), job_reply("FAILED")}}});
   EXPECT_EQ(api.run({"submit", "--wait", "--", "true"}).exit_code, 1);
 }
 
 TEST(Wait, MapsTheEndOfAJob) {
-  for (const auto& [state, exit, plain, passed_on] :
-       {std::tuple{"COMPLETED", R"({"exit_code":0})", 0, 0}, {"FAILED", R"({"exit_code":42})", 1, 42}, {"FAILED", R"({"signal":9})", 1, 137},
-        {"CANCELLED", R"({"signal":15})", 9, 143}, {"CANCELLED", R"({"exit_code":0})", 9, 143}, {"TIMEOUT", R"({"exit_code":0})", 1, 1},
-        {"LAUNCH_FAILED", "null", 1, 1}}) {
+  for (const auto& [state, exit, plain, passed_on] : {std::tuple{"COMPLETED", R"({"exit_code":0})", 0, 0},
+                                                      {"FAILED", R"({"exit_code":42})", 1, 42},
+                                                      {"FAILED", R"({"signal":9})", 1, 137},
+                                                      {"CANCELLED", R"({"signal":15})", 9, 143},
+                                                      {"CANCELLED", R"({"exit_code":0})", 9, 143},
+                                                      {"TIMEOUT", R"({"exit_code":0})", 1, 1},
+                                                      {"LAUNCH_FAILED", "null", 1, 1}}) {
     FakeApi api({{"GET /api/v1/jobs/7", {job_reply(state, std::string(R"(,"exit":)") + exit)}}});
     EXPECT_EQ(api.run({"wait", "7"}).exit_code, plain) << state << exit;
     EXPECT_EQ(api.run({"wait", "7", "--exit-code"}).exit_code, passed_on) << state << exit;
@@ -207,8 +209,9 @@ TEST(Wait, MapsTheEndOfAJob) {
 }
 
 TEST(Wait, AnyEndsWithTheFirstAndAllWithTheLast) {
-  const FakeApi::Replies replies{{"GET /api/v1/jobs/1", {job_reply("RUNNING"), job_reply("RUNNING"), job_reply("FAILED")}},
-                                 {"GET /api/v1/jobs/2", {job_reply("COMPLETED")}}};
+  const FakeApi::Replies replies{
+      {"GET /api/v1/jobs/1", {job_reply("RUNNING"), job_reply("RUNNING"), job_reply("FAILED")}},
+      {"GET /api/v1/jobs/2", {job_reply("COMPLETED")}}};
   FakeApi any(replies), all(replies);
   EXPECT_EQ(any.run({"wait", "1", "2", "--any"}).exit_code, 0);
   EXPECT_EQ(all.run({"wait", "1", "2"}).exit_code, 1);
@@ -233,70 +236,11 @@ TEST(Cancel, SendsTheGraceTimeAndGoesOnAfterAFailure) {
   EXPECT_EQ(several.out, "job 7 is STOPPING\n");
 }
 
-TEST(Logs, ReadsUntilThereIsNoMore) {
-  FakeApi api({{"GET /api/v1/jobs/7/logs/stderr", {log_reply("one\n", 2, false), log_reply("two\n", 6, true)}}});
-  const RunResult result = api.run({"logs", "7", "--stream", "stderr", "--offset", "2"});
-  EXPECT_EQ(result.out, "one\ntwo\n") << result.err;
-  EXPECT_EQ(api.requests().at(0).target, "/api/v1/jobs/7/logs/stderr?offset=2");
-  EXPECT_EQ(api.requests().at(1).target, "/api/v1/jobs/7/logs/stderr?offset=6");
-}
-
-TEST(Logs, TailKeepsTheLastLines) {
-  FakeApi api({{"GET /api/v1/jobs/7/logs/stdout", {log_reply("a\nb\nc\nd", 100, true)}}});
-  EXPECT_EQ(api.run({"logs", "7", "--tail", "2"}).out, "c\nd");
-  EXPECT_EQ(api.run({"logs", "7", "--tail", "0"}).out, "");
-  EXPECT_EQ(api.run({"logs", "7", "--tail", "9"}).out, "a\nb\nc\nd");
-}
-
-TEST(Logs, FollowGoesOnAtTheOffsetAfterALostConnection) {
-  const std::string head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n";
-  FakeApi api({{"GET /api/v1/jobs/7/logs/stdout", {head + "Connection: close\r\n\r\n3\r\nabc\r\n", head + "\r\n2\r\nde\r\n0\r\n\r\n", head + "\r\n0\r\n\r\n"}},
-               {"GET /api/v1/jobs/7", {job_reply("COMPLETED")}}});
-  const RunResult result = api.run({"logs", "-f", "7"});
-  EXPECT_EQ(result.exit_code, 0) << result.err;
-  EXPECT_EQ(result.out, "abcde");
-  EXPECT_EQ(api.requests().at(1).target, "/api/v1/jobs/7/logs/stdout?follow=1&offset=3");
-}
-
-TEST(Run, ShowsBothStreamsAndPassesTheExitCodeOn) {
-  FakeApi api({{"POST /api/v1/jobs", {job_reply("PENDING")}},
-               {"GET /api/v1/jobs/01J", {job_reply("PENDING"), job_reply("RUNNING"), job_reply("FAILED", R"(,"exit":{"exit_code":3})")}},
-               {"GET /api/v1/jobs/01J/logs/stdout", {log_reply("out\n", 0, false), log_reply("more\n", 4, true)}},
-               {"GET /api/v1/jobs/01J/logs/stderr", {log_reply("err\n", 0, true)}}});
-  const RunResult result = api.run({"run", "--", "sh", "-c", "exit 3"});
-  EXPECT_EQ(result.exit_code, 3);
-  EXPECT_EQ(result.out, "out\nmore\n");
-  EXPECT_EQ(result.err, "err\naether: job 7 is FAILED: exit 3\n");
-}
-
-TEST(Run, EndsWithTheSourceOfTheCodeAsJson) {
-  FakeApi api({{"POST /api/v1/jobs", {job_reply("PENDING")}}, {"GET /api/v1/jobs/01J", {job_reply("FAILED", R"(,"exit":{"signal":9})")}}});
-  const RunResult job = api.run({"run", "-o", "json", "--", "x"});
-  EXPECT_EQ(job.exit_code, 137);
-  EXPECT_EQ(job.out, "{\"code\":137,\"source\":\"job\"}\n");
-  FakeApi refusing({{"POST /api/v1/jobs", {problem(422, "infeasible")}}});
-  const RunResult cli = refusing.run({"run", "-o", "json", "--", "x"});
-  EXPECT_EQ(cli.exit_code, 6);
-  EXPECT_EQ(cli.out, "{\"code\":6,\"source\":\"cli\"}\n");
-}
-
-TEST(Run, TheFirstCtrlCCancelsTheJob) {
-  FakeApi api({{"POST /api/v1/jobs", {job_reply("PENDING")}},
-               {"GET /api/v1/jobs/01J", {job_reply("PENDING"), job_reply("PENDING"), job_reply("PENDING"), job_reply("CANCELLED")}},
-               {"POST /api/v1/jobs/01J/cancel", {job_reply("CANCELLED")}}});
-  std::thread interrupter([&] {
-    while (!api.find("GET", "/api/v1/jobs/01J")) std::this_thread::sleep_for(std::chrono::milliseconds(2));
-    kill(getpid(), SIGINT);
-  });
-  const RunResult result = api.run({"run", "--", "x"});
-  interrupter.join();
-  EXPECT_EQ(result.exit_code, 143);
-  EXPECT_TRUE(api.find("POST", "/api/v1/jobs/01J/cancel"));
-  EXPECT_THAT(result.err, HasSubstr("cancelling job 7"));
-}
-
 TEST(Why, ExplainsAWaitingJob) {
-  FakeApi api({{"GET /api/v1/jobs/7/explain", {scripted_reply(200, R"({"job":"01J","state":"PENDING","summary":"Waits for 2 of 4 GPUs","queue_position":3,
+  FakeApi api(
+      {{"GET /api/v1/jobs/7/explain",
+        {scripted_reply(
+            200, R"({"job":"01J","state":"PENDING","summary":"Waits for 2 of 4 GPUs","queue_position":3,
     "start_eta":{"p50":"2026-01-15T10:06:00Z"},"evaluated_at":"2026-01-15T09:42:17Z","counts":{"nodes_evaluated":32},"placement":null,
     "reasons":[{"code":"INSUFFICIENT_GPUS","blocking":true,"need":4,"best":2,"unit":"gpu","evidence":[{"node":"n3","free":2,"total":8}]}],
     "checks":[{"code":"HELD","verdict":"pass","text":"it is not on hold"},{"code":"G","verdict":"fail","have":2,"need":4,"unit":"gpu","text":""},
@@ -304,29 +248,41 @@ TEST(Why, ExplainsAWaitingJob) {
     "counterfactuals":[{"change":{"gpus":2},"starts":"now"},{"change":"it asks for 2 h","starts":"2026-01-15T09:50:00Z"}]})")}}});
   const RunResult result = api.run({"why", "7", "--utc"});
   EXPECT_EQ(result.exit_code, 0) << result.err;
-  for (const char* part : {"PENDING  Waits for 2 of 4 GPUs\n", "INSUFFICIENT_GPUS needs 4 gpu, has 2\n", "n3: 2 free of 8", "✓ it is not on hold\n",
-                           "✗ G (has 2, needs 4 gpu)\n", "– no memory asked for\n", "if gpus = 2: starts now\n",
-                           "if it asks for 2 h: starts 2026-01-15 09:50:00Z\n", "position 3 · starts by 2026-01-15 10:06:00Z · nodes looked at 32"})
+  for (const char* part :
+       {"PENDING  Waits for 2 of 4 GPUs\n", "INSUFFICIENT_GPUS needs 4 gpu, has 2\n", "n3: 2 free of 8",
+        "✓ it is not on hold\n", "✗ G (has 2, needs 4 gpu)\n", "– no memory asked for\n",
+        "if gpus = 2: starts now\n", "if it asks for 2 h: starts 2026-01-15 09:50:00Z\n",
+        "position 3 · starts by 2026-01-15 10:06:00Z · nodes looked at 32"})
     EXPECT_THAT(result.out, HasSubstr(part));
 }
 
 TEST(Why, ShowsThePlacementOfARunningJob) {
-  FakeApi api({{"GET /api/v1/jobs/7/explain", {scripted_reply(200, R"({"state":"RUNNING","summary":"","reasons":[],"placement":{"decided_at":"2026-01-15T09:42:17Z",
+  FakeApi api(
+      {{"GET /api/v1/jobs/7/explain",
+        {scripted_reply(
+            200,
+            R"({"state":"RUNNING","summary":"","reasons":[],"placement":{"decided_at":"2026-01-15T09:42:17Z",
     "cycle":88,"node":"n1","gpu_ids":["n1-0"],"policy":"heuristic","fallback_reason":"the model did not answer within 50 ms","model":null,"summary":"coolest free GPU",
     "candidates":[{"gpu_id":"n1-0","node":"n1","chosen":true,"rejected_by":null,"score":0.8125,"terms":[{"name":"packing","value":0.5,"weight":0.25}],
       "contributions":[{"feature":"temperature_c","value":61,"contribution":0.1},{"feature":"power_draw_w","value":null,"contribution":-0.9}]},
      {"gpu_id":"n1-1","node":"n1","chosen":false,"rejected_by":"THERMAL","rejected_text":"88 °C","score":null,"terms":[],"contributions":[]}]}})")}}});
   const RunResult result = api.run({"why", "7", "--utc"});
-  for (const char* part : {"n1-0 on n1\n", "in cycle 88, by heuristic: the model did not answer within 50 ms\n", "coolest free GPU",
-                           "→  n1-0  0.812  packing 0.50×0.25", "power_draw_w = - (-0.90), temperature_c = 61 (+0.10)", "✗  n1-1      -  THERMAL: 88 °C"})
+  for (const char* part :
+       {"n1-0 on n1\n", "in cycle 88, by heuristic: the model did not answer within 50 ms\n",
+        "coolest free GPU", "→  n1-0  0.812  packing 0.50×0.25",
+        "power_draw_w = - (-0.90), temperature_c = 61 (+0.10)", "✗  n1-1      -  THERMAL: 88 °C"})
     EXPECT_THAT(result.out, HasSubstr(part));
 }
 
 TEST(Fleet, ListsGpusAndActsOnThemByTheirShortName) {
-  FakeApi api({{"GET /api/v1/gpus", {scripted_reply(200, R"({"items":[{"gpu_uuid":"GPU-a","gpu_id":"n1-0","state":"free","memory_total_mb":81920,"jobs":[],
+  FakeApi api(
+      {{"GET /api/v1/gpus",
+        {scripted_reply(
+            200,
+            R"({"items":[{"gpu_uuid":"GPU-a","gpu_id":"n1-0","state":"free","memory_total_mb":81920,"jobs":[],
       "sample":{"utilization_gpu":5,"memory_used_mb":512,"power_draw_w":61.4}},{"gpu_uuid":"GPU-b","gpu_id":"n1-1","state":"no_data","sample":null}]})")}},
-               {"POST /api/v1/gpus/GPU-b/quarantine", {scripted_reply(202, R"({"state":"quarantined"})")}},
-               {"POST /api/v1/nodes/n1/drain", {scripted_reply(202, R"({"state":"drained"})")}}});
+       {"POST /api/v1/gpus/GPU-b/quarantine", {scripted_reply(202, R"({"state":"quarantined"})")}},
+       {"POST /api/v1/nodes/n1/drain", {scripted_reply(202, R"({"state":"drained"})")}}});
   EXPECT_EQ(api.run({"gpus"}).out,
             "GPU   STATE    UTIL        MEMORY  TEMP  POWER  JOBS OR REASON\n"
             "n1-0  free      5 %  0.5 / 80 GiB     -   61 W\n"
@@ -338,12 +294,26 @@ TEST(Fleet, ListsGpusAndActsOnThemByTheirShortName) {
 }
 
 TEST(Fleet, TheOtherListsReadTheirReplies) {
-  FakeApi api({{"GET /api/v1/nodes", {scripted_reply(200, R"({"items":[{"node":"n1","state":"up","gpus":8,"gpus_free":3,"temperature_max_c":71,"source":"nvml"}]})")}},
-               {"GET /api/v1/alerts", {scripted_reply(200, R"({"items":[{"alert_id":"x","severity":"critical","title":"GPU 2 is hot","detail":"91 °C","cleared_at":null}]})")}},
-               {"GET /api/v1/carbon", {scripted_reply(200, R"({"zone":"GB","label":"forecast","source":"NESO","is_estimated":false,"intensity_g_per_kwh":123.4,
+  FakeApi api(
+      {{"GET /api/v1/nodes",
+        {scripted_reply(
+            200,
+            R"({"items":[{"node":"n1","state":"up","gpus":8,"gpus_free":3,"temperature_max_c":71,"source":"nvml"}]})")}},
+       {"GET /api/v1/alerts",
+        {scripted_reply(
+            200,
+            R"({"items":[{"alert_id":"x","severity":"critical","title":"GPU 2 is hot","detail":"91 °C","cleared_at":null}]})")}},
+       {"GET /api/v1/carbon",
+        {scripted_reply(
+            200,
+            R"({"zone":"GB","label":"forecast","source":"NESO","is_estimated":false,"intensity_g_per_kwh":123.4,
                    "forecast":[{"time":"2026-01-15T10:00:00Z","intensity_g_per_kwh":88}]})")}},
-               {"GET /api/v1/events", {scripted_reply(200, R"({"items":[{"cursor":"c1","time":"2026-01-15T10:00:00Z","kind":"node","text":"n1 joined"}]})")}},
-               {"GET /api/v1/version", {scripted_reply(200, R"({"version":"0.1.0","mode":"embedded","simulated":true})")}}});
+       {"GET /api/v1/events",
+        {scripted_reply(
+            200,
+            R"({"items":[{"cursor":"c1","time":"2026-01-15T10:00:00Z","kind":"node","text":"n1 joined"}]})")}},
+       {"GET /api/v1/version",
+        {scripted_reply(200, R"({"version":"0.1.0","mode":"embedded","simulated":true})")}}});
   EXPECT_THAT(api.run({"nodes"}).out, HasSubstr("n1    up        8     3    71 °C"));
   EXPECT_THAT(api.run({"alerts"}).out, HasSubstr("critical      -  open   GPU 2 is hot  91 °C"));
   const std::string carbon = api.run({"carbon", "--utc"}).out;
@@ -354,72 +324,20 @@ TEST(Fleet, TheOtherListsReadTheirReplies) {
 }
 
 TEST(Top, OncePrintsOneFrame) {
-  FakeApi api({{"GET /api/v1/fleet", {scripted_reply(200, R"({"gpus_total":1,"gpus_allocated":0,"gpus_free":1,"gpus_out":0,"jobs_running":0,"jobs_pending":0})")}},
-               {"GET /api/v1/gpus", {scripted_reply(200, R"({"items":[{"gpu_id":"n1-0","state":"free","sample":{"utilization_gpu":50}}]})")}},
-               {"GET /api/v1/jobs", {scripted_reply(200, R"({"items":[]})")}},
-               {"GET /api/v1/nodes", {scripted_reply(200, R"({"items":[]})")}}});
+  FakeApi api(
+      {{"GET /api/v1/fleet",
+        {scripted_reply(
+            200,
+            R"({"gpus_total":1,"gpus_allocated":0,"gpus_free":1,"gpus_out":0,"jobs_running":0,"jobs_pending":0})")}},
+       {"GET /api/v1/gpus",
+        {scripted_reply(200,
+                        R"({"items":[{"gpu_id":"n1-0","state":"free","sample":{"utilization_gpu":50}}]})")}},
+       {"GET /api/v1/jobs", {scripted_reply(200, R"({"items":[]})")}},
+       {"GET /api/v1/nodes", {scripted_reply(200, R"({"items":[]})")}}});
   const RunResult result = api.run({"top", "--once"});
   EXPECT_EQ(result.exit_code, 0) << result.err;
   EXPECT_THAT(result.out, HasSubstr("n1-0  free   ██████        50 %"));
   EXPECT_EQ(api.run({"top", "--once", "--sort", "x"}).exit_code, 2);
-}
-
-class Completion : public testing::Test {
- protected:
-  std::string script_of(const std::string& shell) {
-    const RunResult result = run_aether(dir.path(), {"completion", shell});
-    EXPECT_EQ(result.exit_code, 0) << result.err;
-    return result.out;
-  }
-  // Exit status and output of a shell that reads `commands` from a file.
-  std::string shell_output(const std::string& command) {
-    FILE* pipe = popen((command + " 2>&1").c_str(), "r");
-    std::string out;
-    char bytes[512];
-    while (const std::size_t size = fread(bytes, 1, sizeof bytes, pipe)) out.append(bytes, size);
-    const int status = pclose(pipe);
-    return out + "status " + std::to_string(WEXITSTATUS(status));
-  }
-  std::string last;
-  void check_syntax(const std::string& shell) {
-    if (system(("command -v " + shell + " >/dev/null 2>&1").c_str()) != 0) GTEST_SKIP() << shell << " is not installed here";
-    ASSERT_TRUE(write_file_durably(dir.path() + "/script", script_of(shell)));
-    EXPECT_EQ(shell_output(shell + " -n " + dir.path() + "/script"), "status 0");
-  }
-  TemporaryDirectory dir;
-};
-
-TEST_F(Completion, BashAcceptsItsScript) { check_syntax("bash"); }
-TEST_F(Completion, ZshAcceptsItsScript) { check_syntax("zsh"); }
-TEST_F(Completion, FishAcceptsItsScript) { check_syntax("fish"); }
-
-TEST_F(Completion, BashOffersVerbsFlagsAndValues) {
-  ASSERT_TRUE(write_file_durably(dir.path() + "/script", script_of("bash")));
-  const auto complete = [&](const std::string& words, int at) {
-    ASSERT_TRUE(write_file_durably(dir.path() + "/ask", "source " + dir.path() + "/script\nCOMP_WORDS=(" + words + ")\nCOMP_CWORD=" +
-                                                           std::to_string(at) + "\n_aether\necho \"${COMPREPLY[*]}\"\n"));
-    last = shell_output("bash " + dir.path() + "/ask");
-  };
-  complete("aether qua", 1);
-  EXPECT_EQ(last, "quarantine\nstatus 0");
-  complete("aether submit --gpu-", 2);
-  EXPECT_EQ(last, "--gpu-type --gpu-mem\nstatus 0");
-  complete("aether queue -o w", 3);
-  EXPECT_EQ(last, "wide\nstatus 0");
-  complete("aether --json completion z", 3);
-  EXPECT_EQ(last, "zsh\nstatus 0");
-  complete("aether submit -- --gp", 3);
-  EXPECT_EQ(last, "\nstatus 0") << "the job's own words are not ours";
-}
-
-TEST_F(Completion, EveryScriptNamesEveryVerb) {
-  for (const char* shell : {"bash", "zsh", "fish"}) {
-    const std::string script = script_of(shell);
-    for (const char* verb : {"submit", "run", "queue", "ls", "show", "why", "logs", "cancel", "wait", "hold", "release", "gpus", "nodes", "drain", "undrain",
-                             "quarantine", "clear", "top", "alerts", "carbon", "events", "version", "completion", "token"})
-      EXPECT_THAT(script, testing::ContainsRegex(std::string("[^a-z]") + verb + "[^a-z]")) << shell;
-  }
-  EXPECT_EQ(run_aether(dir.path(), {"completion", "tcsh"}).exit_code, 2);
 }
 
 }  // namespace

@@ -1,9 +1,9 @@
 #include "client/completion.h"
 
-#include <vector>
+#include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
-#include <fmt/format.h>
+#include <vector>
 
 namespace aether::client {
 namespace {
@@ -11,7 +11,7 @@ namespace {
 struct Switch {
   std::vector<std::string> names;  // with their dashes
   std::string description;
-  std::string value;               // type name; empty for a flag
+  std::string value;  // type name; empty for a flag
 };
 struct Verb {
   std::string name, description;
@@ -41,7 +41,8 @@ std::vector<Switch> switches_of(const CLI::App& app) {
 
 std::vector<Verb> verbs_of(const CLI::App& app) {
   std::vector<Verb> out;
-  for (const CLI::App* sub : app.get_subcommands([](const CLI::App* child) { return !child->get_name().empty(); })) {
+  for (const CLI::App* sub :
+       app.get_subcommands([](const CLI::App* child) { return !child->get_name().empty(); })) {
     Verb verb{sub->get_name(), sub->get_description(), switches_of(*sub), {}};
     for (const CLI::Option* option : sub->get_options())
       if (option->get_positional() && verb.operand.empty()) verb.operand = type_name_of(*option);
@@ -87,21 +88,26 @@ std::string quoted(std::string text) {  // inside single quotes of any of the sh
   return out;
 }
 
-std::string bash_script(const std::string& program, const std::vector<Verb>& verbs, const std::vector<Switch>& globals) {
+std::string bash_script(const std::string& program, const std::vector<Verb>& verbs,
+                        const std::vector<Switch>& globals) {
   std::string names, value_cases, verb_cases;
   for (const Verb& verb : verbs) names += (names.empty() ? "" : " ") + verb.name;
   std::vector<Switch> with_value = globals;
-  for (const Verb& verb : verbs) with_value.insert(with_value.end(), verb.switches.begin(), verb.switches.end());
+  for (const Verb& verb : verbs)
+    with_value.insert(with_value.end(), verb.switches.begin(), verb.switches.end());
   for (const Switch& entry : with_value) {
     if (entry.value.empty()) continue;
     std::string pattern;
     for (const std::string& name : entry.names) pattern += (pattern.empty() ? "" : "|") + name;
     const std::string words = words_for(program, entry.value);
-    value_cases += words.empty() ? fmt::format("    {}) return ;;\n", pattern)
-                                 : fmt::format("    {}) COMPREPLY=($(compgen -W \"{}\" -- \"$cur\")); return ;;\n", pattern, words);
+    value_cases += words.empty()
+                       ? fmt::format("    {}) return ;;\n", pattern)
+                       : fmt::format("    {}) COMPREPLY=($(compgen -W \"{}\" -- \"$cur\")); return ;;\n",
+                                     pattern, words);
   }
   for (const Verb& verb : verbs)
-    verb_cases += fmt::format("    {}) options=\"{}\"; operands=\"{}\" ;;\n", verb.name, names_of(verb.switches), words_for(program, verb.operand));
+    verb_cases += fmt::format("    {}) options=\"{}\"; operands=\"{}\" ;;\n", verb.name,
+                              names_of(verb.switches), words_for(program, verb.operand));
   return fmt::format(R"(# bash completion for {0}; load it with: source <({0} completion bash)
 _{0}() {{
   local cur prev verb="" options="" operands="" i
@@ -135,20 +141,22 @@ std::string zsh_switches(const std::string& program, const std::vector<Switch>& 
       const std::string words = words_for(program, entry.value);
       std::string action;
       if (!entry.value.empty())
-        action = words.empty() ? ":value:_files" : fmt::format(":value:({})", words.starts_with("$(") ? "" : words);
+        action = words.empty() ? ":value:_files"
+                               : fmt::format(":value:({})", words.starts_with("$(") ? "" : words);
       out += fmt::format(" \\\n        '{}[{}]{}'", name, quoted(entry.description), action);
     }
   return out;
 }
 
-std::string zsh_script(const std::string& program, const std::vector<Verb>& verbs, const std::vector<Switch>& globals) {
+std::string zsh_script(const std::string& program, const std::vector<Verb>& verbs,
+                       const std::vector<Switch>& globals) {
   std::string names, cases;
   for (const Verb& verb : verbs) {
     names += fmt::format("    '{}:{}'\n", verb.name, quoted(verb.description));
     const std::string words = words_for(program, verb.operand);
-    cases += fmt::format("    {})\n      operands=({})\n      _arguments -S{}{} '*:operand:{}'\n      ;;\n", verb.name, words,
-                         zsh_switches(program, verb.switches), zsh_switches(program, globals),
-                         words.empty() ? "_files" : "($operands)");
+    cases += fmt::format("    {})\n      operands=({})\n      _arguments -S{}{} '*:operand:{}'\n      ;;\n",
+                         verb.name, words, zsh_switches(program, verb.switches),
+                         zsh_switches(program, globals), words.empty() ? "_files" : "($operands)");
   }
   return fmt::format(R"(#compdef {0}
 # zsh completion for {0}; put it as _{0} into a folder of $fpath, or: source <({0} completion zsh)
@@ -171,24 +179,30 @@ if [[ "$funcstack[1]" == "_{0}" ]]; then _{0} "$@"; else compdef _{0} {0}; fi
                      program, names, cases);
 }
 
-void add_fish_switches(std::string& out, const std::string& program, const std::string& condition, const std::vector<Switch>& switches) {
+void add_fish_switches(std::string& out, const std::string& program, const std::string& condition,
+                       const std::vector<Switch>& switches) {
   for (const Switch& entry : switches) {
     out += fmt::format("complete -c {}{}", program, condition);
-    for (const std::string& name : entry.names) out += name.starts_with("--") ? " -l " + name.substr(2) : " -s " + name.substr(1);
+    for (const std::string& name : entry.names)
+      out += name.starts_with("--") ? " -l " + name.substr(2) : " -s " + name.substr(1);
     if (!entry.value.empty()) {
       std::string words = words_for(program, entry.value);
-      if (words.starts_with("$(")) words = words.substr(1);  // fish writes command substitution without the dollar
+      if (words.starts_with("$("))
+        words = words.substr(1);  // fish writes command substitution without the dollar
       out += words.empty() ? " -r" : fmt::format(" -x -a \"{}\"", words);
     }
     out += fmt::format(" -d '{}'\n", quoted(entry.description));
   }
 }
 
-std::string fish_script(const std::string& program, const std::vector<Verb>& verbs, const std::vector<Switch>& globals) {
-  std::string out = fmt::format("# fish completion for {0}; load it with: {0} completion fish | source\n", program);
+std::string fish_script(const std::string& program, const std::vector<Verb>& verbs,
+                        const std::vector<Switch>& globals) {
+  std::string out =
+      fmt::format("# fish completion for {0}; load it with: {0} completion fish | source\n", program);
   add_fish_switches(out, program, "", globals);
   for (const Verb& verb : verbs) {
-    out += fmt::format("complete -c {} -f -n __fish_use_subcommand -a {} -d '{}'\n", program, verb.name, quoted(verb.description));
+    out += fmt::format("complete -c {} -f -n __fish_use_subcommand -a {} -d '{}'\n", program, verb.name,
+                       quoted(verb.description));
     const std::string condition = fmt::format(" -n '__fish_seen_subcommand_from {}'", verb.name);
     add_fish_switches(out, program, condition, verb.switches);
     std::string words = words_for(program, verb.operand);

@@ -10,8 +10,8 @@ class App;
 
 namespace aether::client {
 
-// `shell`: bash, zsh or fish. Words after -- are left to the shell's own file completion; jobs, GPUs and nodes are asked
-// from the server by `aether queue|gpus|nodes -o name`.
+// `shell`: bash, zsh or fish. Words after -- are left to the shell's own file completion; jobs, GPUs and
+// nodes are asked from the server by `aether queue|gpus|nodes -o name`.
 Outcome<std::string> completion_script(const CLI::App& app, const std::string& shell);
 
 }  // namespace aether::client

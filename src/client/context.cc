@@ -1,5 +1,6 @@
 #include "client/context.h"
 
+#include <fmt/format.h>
 #include <poll.h>
 #include <unistd.h>
 
@@ -7,8 +8,6 @@
 #include <csignal>
 #include <cstdlib>
 #include <iostream>
-
-#include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include "base/quantity.h"
@@ -73,7 +72,8 @@ Outcome<Connection> Context::connection() {
   if (connection_) return *connection_;
   auto found = find_connection({options_.server, options_.token_file, options_.state_dir});
   if (!found) {
-    const int code = found.error().code == ErrorCode::kNotFound ? kNotPermitted : exit_code_for_error(found.error().code);
+    const int code =
+        found.error().code == ErrorCode::kNotFound ? kNotPermitted : exit_code_for_error(found.error().code);
     return failed(code, found.error().message);
   }
   connection_ = std::move(*found);
@@ -96,16 +96,19 @@ Outcome<http::Client*> Context::client() {
 
 Failure Context::transport_failure(const Error& error) const {
   if (error.code == ErrorCode::kUnavailable)
-    return {kUnreachable, fmt::format("no Aether at {}; start one with `aether up`", connection_->api), error.message};
+    return {kUnreachable, fmt::format("no Aether at {}; start one with `aether up`", connection_->api),
+            error.message};
   return {exit_code_for_error(error.code), error.message};
 }
 
 Failure Context::with_token_hint(Failure failure) const {
-  if (failure.exit_code == kNotPermitted && connection_->token.empty()) failure.hint = connection_->no_token_because;
+  if (failure.exit_code == kNotPermitted && connection_->token.empty())
+    failure.hint = connection_->no_token_because;
   return failure;
 }
 
-Outcome<http::ClientResponse> Context::request(const std::string& method, const std::string& path, const std::string& body,
+Outcome<http::ClientResponse> Context::request(const std::string& method, const std::string& path,
+                                               const std::string& body,
                                                const std::map<std::string, std::string>& headers) {
   auto http_client = client();
   if (!http_client) return failed(std::move(http_client).error());
@@ -113,11 +116,14 @@ Outcome<http::ClientResponse> Context::request(const std::string& method, const 
     return failed(kNotPermitted, "this needs the token: " + connection_->no_token_because);
   auto response = (*http_client)->request(method, path, body, headers);
   if (!response) return failed(transport_failure(response.error()));
-  if (response->status >= 400) return failed(with_token_hint(failure_of_reply(response->status, response->body)));
+  if (response->status >= 400)
+    return failed(with_token_hint(failure_of_reply(response->status, response->body)));
   return std::move(*response);
 }
 
-Outcome<http::ClientResponse> Context::get_raw(const std::string& path) { return request("GET", path, {}, {}); }
+Outcome<http::ClientResponse> Context::get_raw(const std::string& path) {
+  return request("GET", path, {}, {});
+}
 
 Outcome<Json> Context::get(const std::string& path) { return send("GET", path); }
 
@@ -128,7 +134,8 @@ Outcome<Json> Context::send(const std::string& method, const std::string& path, 
   last_body_ = std::move(response->body);
   Json json = parse_json(last_body_);
   if (json.is_discarded())
-    return failed(kFailure, fmt::format("{}{} gave an answer that is no JSON; is that an Aether API?", connection_->api, path));
+    return failed(kFailure, fmt::format("{}{} gave an answer that is no JSON; is that an Aether API?",
+                                        connection_->api, path));
   return json;
 }
 
@@ -143,14 +150,16 @@ Outcome<http::ClientResponse> Context::stream(const std::string& path,
   if (!http_client) return failed(std::move(http_client).error());
   auto response = (*http_client)->stream(path, on_bytes);
   if (!response) return failed(transport_failure(response.error()));
-  if (response->status >= 400) return failed(with_token_hint(failure_of_reply(response->status, response->body)));
+  if (response->status >= 400)
+    return failed(with_token_hint(failure_of_reply(response->status, response->body)));
   return std::move(*response);
 }
 
 std::string job_path(const std::string& job) { return "/api/v1/jobs/" + http::url_encode(job); }
 
 struct InterruptGuard::State {
-  struct sigaction old_interrupt {}, old_terminate {};
+  struct sigaction old_interrupt {
+  }, old_terminate{};
 };
 
 InterruptGuard::InterruptGuard() : state_(std::make_unique<State>()) {
@@ -172,7 +181,8 @@ bool sleep_unless_interrupted(std::chrono::milliseconds duration) {
   const int before = InterruptGuard::count();
   const auto until = std::chrono::steady_clock::now() + duration;
   while (InterruptGuard::count() == before) {
-    const auto rest = std::chrono::duration_cast<std::chrono::milliseconds>(until - std::chrono::steady_clock::now());
+    const auto rest =
+        std::chrono::duration_cast<std::chrono::milliseconds>(until - std::chrono::steady_clock::now());
     if (rest.count() <= 0) return true;
     poll(nullptr, 0, static_cast<int>(std::min<std::int64_t>(rest.count(), 200)));
   }

@@ -1,5 +1,6 @@
 #pragma once
-// What every verb is given: the global options, the two streams, and the API of one server. Internal to the module.
+// What every verb is given: the global options, the two streams, and the API of one server. Internal to the
+// module.
 #include <chrono>
 #include <functional>
 #include <iosfwd>
@@ -49,7 +50,8 @@ class Context {
 
   // Found once, at the first use.
   Outcome<Connection> connection();
-  // The parsed reply of a request that succeeded; any other reply is a Failure. Sends the token when there is one.
+  // The parsed reply of a request that succeeded; any other reply is a Failure. Sends the token when there is
+  // one.
   Outcome<Json> get(const std::string& path);
   Outcome<Json> send(const std::string& method, const std::string& path, const Json* body = nullptr,
                      const std::map<std::string, std::string>& headers = {});
@@ -57,11 +59,13 @@ class Context {
   const std::string& last_body() const { return last_body_; }
   void print_last_body();
   Outcome<http::ClientResponse> get_raw(const std::string& path);
-  Outcome<http::ClientResponse> stream(const std::string& path, const std::function<bool(std::string_view)>& on_bytes);
+  Outcome<http::ClientResponse> stream(const std::string& path,
+                                       const std::function<bool(std::string_view)>& on_bytes);
 
  private:
   Outcome<http::Client*> client();
-  Outcome<http::ClientResponse> request(const std::string& method, const std::string& path, const std::string& body,
+  Outcome<http::ClientResponse> request(const std::string& method, const std::string& path,
+                                        const std::string& body,
                                         const std::map<std::string, std::string>& headers);
   Failure transport_failure(const Error& error) const;
   Failure with_token_hint(Failure failure) const;
@@ -78,7 +82,8 @@ class Context {
 // "/api/v1/jobs/<job>" with the reference percent-encoded.
 std::string job_path(const std::string& job);
 
-// Ctrl-C and SIGTERM during a verb that waits: counted instead of killing the process, while one of these lives.
+// Ctrl-C and SIGTERM during a verb that waits: counted instead of killing the process, while one of these
+// lives.
 class InterruptGuard {
  public:
   InterruptGuard();

@@ -1,6 +1,7 @@
 #include "client/endpoint.h"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <pwd.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -10,8 +11,6 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
-
-#include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include "base/files.h"
@@ -35,7 +34,8 @@ std::string home_directory() {
 
 std::string normalised(std::string url) {
   while (url.ends_with('/')) url.pop_back();
-  std::transform(url.begin(), url.end(), url.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  std::transform(url.begin(), url.end(), url.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
   return url;
 }
 
@@ -125,10 +125,13 @@ Result<Endpoint> read_endpoint(const std::string& state_dir) {
   if (!content) return fail(content.error());
   const Json json = Json::parse(*content, nullptr, false);
   if (!json.is_object() || !json.contains("api") || !json["api"].is_string())
-    return fail(ErrorCode::kCorrupt, fmt::format("{} holds no address; restart the orchestrator or remove the file", path));
+    return fail(ErrorCode::kCorrupt,
+                fmt::format("{} holds no address; restart the orchestrator or remove the file", path));
   Endpoint endpoint{json["api"].get<std::string>(), {}, 0};
-  if (const auto it = json.find("dashboard"); it != json.end() && it->is_string()) endpoint.dashboard = it->get<std::string>();
-  if (const auto it = json.find("pid"); it != json.end() && it->is_number_integer()) endpoint.pid = it->get<int>();
+  if (const auto it = json.find("dashboard"); it != json.end() && it->is_string())
+    endpoint.dashboard = it->get<std::string>();
+  if (const auto it = json.find("pid"); it != json.end() && it->is_number_integer())
+    endpoint.pid = it->get<int>();
   return endpoint;
 }
 
@@ -166,8 +169,8 @@ Result<Connection> find_connection(const ConnectionRequest& request) {
   if (!request.token_file.empty()) return with_named_token(std::move(connection), request.token_file);
   if (!recorded) {
     connection.no_token_because =
-        endpoint ? fmt::format("the token in {} belongs to {}, not to {}; name one with --token-file", state_dir,
-                               endpoint->api, connection.api)
+        endpoint ? fmt::format("the token in {} belongs to {}, not to {}; name one with --token-file",
+                               state_dir, endpoint->api, connection.api)
                  : fmt::format("{}, so no token belongs to {}; give --state-dir or --token-file",
                                endpoint.error().message, connection.api);
     return connection;

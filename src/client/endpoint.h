@@ -1,6 +1,7 @@
 #pragma once
-// Where the orchestrator of a state directory listens, and its token. The services write these two files, the CLI reads
-// them: `<state dir>/endpoint.json` (addresses) and `<state dir>/token` (mode 0600, "aeth_<64 hex digits>").
+// Where the orchestrator of a state directory listens, and its token. The services write these two files, the
+// CLI reads them: `<state dir>/endpoint.json` (addresses) and `<state dir>/token` (mode 0600, "aeth_<64 hex
+// digits>").
 #include <string>
 
 #include "base/result.h"
@@ -16,7 +17,8 @@ struct Endpoint {
 
 inline constexpr const char* kDefaultServer = "http://127.0.0.1:8080";
 
-// `option` when not empty, else AETHER_STATE_DIR, else /var/lib/aether as root, else $XDG_STATE_HOME/aether, else
+// `option` when not empty, else AETHER_STATE_DIR, else /var/lib/aether as root, else $XDG_STATE_HOME/aether,
+// else
 // ~/.local/state/aether.
 std::string state_directory(const std::string& option);
 std::string token_path(const std::string& state_dir);
@@ -30,7 +32,8 @@ Result<std::string> ensure_token(const std::string& state_dir);
 
 // kNotFound when no orchestrator has written one.
 Result<Endpoint> read_endpoint(const std::string& state_dir);
-// kPermissionDenied when group or others may read it (the message holds the chmod), kCorrupt when it is no token.
+// kPermissionDenied when group or others may read it (the message holds the chmod), kCorrupt when it is no
+// token.
 Result<std::string> read_token(const std::string& path);
 
 struct ConnectionRequest {
@@ -45,8 +48,8 @@ struct Connection {
   std::string token_file;  // where the token came from, or would have
   std::string no_token_because;
 };
-// A discovered token goes only to the address recorded beside it; a token file that the user names goes to the server
-// that the user names, over plain HTTP only when that is on this machine.
+// A discovered token goes only to the address recorded beside it; a token file that the user names goes to
+// the server that the user names, over plain HTTP only when that is on this machine.
 Result<Connection> find_connection(const ConnectionRequest& request);
 
 }  // namespace aether::client

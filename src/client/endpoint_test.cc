@@ -14,7 +14,9 @@ constexpr const char* kApi = "http://127.0.0.1:8080";
 class EndpointTest : public testing::Test {
  protected:
   void record_endpoint() { ASSERT_TRUE(write_endpoint(dir.path(), {kApi, "http://127.0.0.1:3000", 42})); }
-  ConnectionRequest request(std::string server = {}, std::string token_file = {}) const { return {std::move(server), std::move(token_file), dir.path()}; }
+  ConnectionRequest request(std::string server = {}, std::string token_file = {}) const {
+    return {std::move(server), std::move(token_file), dir.path()};
+  }
   TemporaryDirectory dir;
 };
 
@@ -78,8 +80,10 @@ TEST_F(EndpointTest, TheTokenGoesOnlyToTheRecordedAddress) {
   EXPECT_EQ(find_connection(request())->token, token);
   EXPECT_EQ(find_connection(request())->api, kApi);
   EXPECT_EQ(find_connection(request("HTTP://127.0.0.1:8080/"))->token, token);
-  EXPECT_EQ(find_connection(request("http://127.0.0.1:3000"))->token, token) << "the dashboard serves the same API";
-  for (const char* elsewhere : {"http://127.0.0.1:8081", "https://127.0.0.1:8080", "http://example.org", "http://127.0.0.1:8080@evil.example"})
+  EXPECT_EQ(find_connection(request("http://127.0.0.1:3000"))->token, token)
+      << "the dashboard serves the same API";
+  for (const char* elsewhere : {"http://127.0.0.1:8081", "https://127.0.0.1:8080", "http://example.org",
+                                "http://127.0.0.1:8080@evil.example"})
     EXPECT_EQ(find_connection(request(elsewhere))->token, "") << elsewhere;
 }
 
@@ -91,9 +95,11 @@ TEST_F(EndpointTest, ATokenWithoutARecordedAddressGoesNowhere) {
 
 TEST_F(EndpointTest, ANamedTokenFileGoesToTheNamedServerButNeverInPlainTextOverTheNet) {
   const std::string token = ensure_token(dir.path()).value(), file = token_path(dir.path());
-  for (const char* server : {"http://127.0.0.1:9999", "http://localhost:9999", "http://[::1]:9999", "https://gpu.example.org"})
+  for (const char* server :
+       {"http://127.0.0.1:9999", "http://localhost:9999", "http://[::1]:9999", "https://gpu.example.org"})
     EXPECT_EQ(find_connection(request(server, file))->token, token) << server;
-  for (const char* server : {"http://gpu.example.org", "http://127.0.0.1.example.org", "http://127.0.0.1@example.org", "http://[::1].example.org"})
+  for (const char* server : {"http://gpu.example.org", "http://127.0.0.1.example.org",
+                             "http://127.0.0.1@example.org", "http://[::1].example.org"})
     EXPECT_EQ(find_connection(request(server, file)).error().code, ErrorCode::kPermissionDenied) << server;
   EXPECT_EQ(find_connection(request(kApi, dir.path() + "/none")).error().code, ErrorCode::kNotFound);
 }

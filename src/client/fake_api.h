@@ -1,7 +1,9 @@
 #pragma once
-// For tests: an Aether API that answers from a script, a private state directory, and the command line run in this process.
+// For tests: an Aether API that answers from a script, a private state directory, and the command line run in
+// this process.
 #include <unistd.h>
 
+#include <CLI/CLI.hpp>
 #include <cstdlib>
 #include <filesystem>
 #include <functional>
@@ -10,8 +12,6 @@
 #include <sstream>
 #include <string>
 #include <vector>
-
-#include <CLI/CLI.hpp>
 
 #include "client/commands.h"
 #include "client/endpoint.h"
@@ -64,11 +64,14 @@ class FakeApi {
   using Replies = std::map<std::string, std::vector<std::string>>;
 
   explicit FakeApi(Replies replies)
-      : replies_(std::move(replies)), server_([this](const http::ScriptedRequest& request) { return answer(request); }) {
+      : replies_(std::move(replies)),
+        server_([this](const http::ScriptedRequest& request) { return answer(request); }) {
     token_ = ensure_token(state_.path()).value();
     if (!write_endpoint(state_.path(), {server_.url(), "http://127.0.0.1:3000", 1})) std::abort();
   }
-  RunResult run(std::vector<std::string> arguments) { return run_aether(state_.path(), std::move(arguments)); }
+  RunResult run(std::vector<std::string> arguments) {
+    return run_aether(state_.path(), std::move(arguments));
+  }
   std::vector<http::ScriptedRequest> requests() const { return server_.requests(); }
   std::optional<http::ScriptedRequest> find(const std::string& method, const std::string& path) const {
     for (const auto& request : requests())
@@ -83,8 +86,9 @@ class FakeApi {
   std::string answer(const http::ScriptedRequest& request) {
     const auto it = replies_.find(request.method + " " + request.path());
     if (it == replies_.end() || it->second.empty())
-      return http::scripted_reply(404, R"({"title":"not found","status":404,"code":"not_found","detail":"no such thing"})",
-                                  "application/problem+json");
+      return http::scripted_reply(
+          404, R"({"title":"not found","status":404,"code":"not_found","detail":"no such thing"})",
+          "application/problem+json");
     const std::string reply = it->second.front();
     if (it->second.size() > 1) it->second.erase(it->second.begin());
     return reply;
@@ -95,5 +99,23 @@ class FakeApi {
   std::string token_;
   http::ScriptedServer server_;
 };
+
+// Replies with a job, with a piece of a log, and with a problem document.
+inline std::string job_reply(const std::string& state, const std::string& more = {}) {
+  return http::scripted_reply(
+      200, R"({"job_id":"01J","number":7,"name":"train","gpus":1,"state":")" + state + "\"" + more + "}");
+}
+inline std::string log_reply(const std::string& text, int offset, bool complete) {
+  return http::scripted_reply(
+      200, text, "application/octet-stream",
+      "Aether-Log-Offset: " + std::to_string(offset) +
+          "\r\nAether-Log-Next-Offset: " + std::to_string(offset + static_cast<int>(text.size())) +
+          "\r\nAether-Log-Complete: " + (complete ? "true" : "false") + "\r\n");
+}
+inline std::string problem(int status, const std::string& code) {
+  return http::scripted_reply(
+      status, R"({"title":"t","status":0,"code":")" + code + R"(","detail":"it is so","hint":"do that"})",
+      "application/problem+json");
+}
 
 }  // namespace aether::client

@@ -1,10 +1,9 @@
+#include <fmt/format.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <ostream>
-
-#include <fmt/format.h>
 #include <nlohmann/json.hpp>
+#include <ostream>
 
 #include "client/verbs.h"
 
@@ -24,7 +23,8 @@ Outcome<int> show_list(Context& context, const std::string& path, const char* id
     return kOk;
   }
   if (output == Output::kId || output == Output::kName) {
-    for (const Json& item : items_of(*list)) context.out() << visible(text_of(item, output == Output::kId ? id_key : name_key)) << "\n";
+    for (const Json& item : items_of(*list))
+      context.out() << visible(text_of(item, output == Output::kId ? id_key : name_key)) << "\n";
     return kOk;
   }
   Table table(std::move(columns));
@@ -35,13 +35,18 @@ Outcome<int> show_list(Context& context, const std::string& path, const char* id
 
 Colour colour_of_state(const std::string& state) {
   if (state == "free" || state == "up" || state == "busy") return Colour::kGreen;
-  if (state == "throttling" || state == "slow" || state == "idle" || state == "stale" || state == "drained") return Colour::kYellow;
+  if (state == "throttling" || state == "slow" || state == "idle" || state == "stale" || state == "drained")
+    return Colour::kYellow;
   return Colour::kRed;
 }
 
+// Both in GiB: drivers report totals like 81559 MiB, which format_memory_mb keeps exact and nobody can compare.
 std::string memory_use(const Json& gpu) {
-  const auto used = integer_of(member(gpu, "sample"), "memory_used_mb");
-  return fmt::format("{} / {}", used ? fmt::format("{:.1f}", static_cast<double>(*used) / 1024) : "-", memory_text(gpu, "memory_total_mb"));
+  const auto gibibytes = [](std::optional<double> mebibytes) {
+    return mebibytes ? std::optional(*mebibytes / 1024) : std::nullopt;
+  };
+  return quantity_text(gibibytes(number_of(member(gpu, "sample"), "memory_used_mb")), "", 1) + " / " +
+         quantity_text(gibibytes(number_of(gpu, "memory_total_mb")), "GiB");
 }
 
 std::string job_names(const Json& gpu) {
@@ -53,12 +58,17 @@ std::string job_names(const Json& gpu) {
 
 std::vector<Cell> gpu_row(const Json& gpu, bool wide) {
   const Json& sample = member(gpu, "sample");
-  std::vector<Cell> row{text_of(gpu, "gpu_id"), Cell(text_of(gpu, "state"), colour_of_state(text_of(gpu, "state"))),
-                        quantity_text(number_of(sample, "utilization_gpu"), "%"), memory_use(gpu),
-                        quantity_text(number_of(sample, "temperature_c"), "°C"), quantity_text(number_of(sample, "power_draw_w"), "W")};
+  std::vector<Cell> row{text_of(gpu, "gpu_id"),
+                        Cell(text_of(gpu, "state"), colour_of_state(text_of(gpu, "state"))),
+                        quantity_text(number_of(sample, "utilization_gpu"), "%"),
+                        memory_use(gpu),
+                        quantity_text(number_of(sample, "temperature_c"), "°C"),
+                        quantity_text(number_of(sample, "power_draw_w"), "W")};
   if (wide)
-    for (Cell cell : {Cell(text_of(gpu, "gpu_name")), Cell(quantity_text(number_of(sample, "clock_sm_mhz"), "MHz")),
-                      Cell(or_dash(text_of(sample, "throttling_reasons"))), Cell(text_of(gpu, "source")), Cell(text_of(gpu, "gpu_uuid"))})
+    for (Cell cell :
+         {Cell(text_of(gpu, "gpu_name")), Cell(quantity_text(number_of(sample, "clock_sm_mhz"), "MHz")),
+          Cell(or_dash(text_of(sample, "throttling_reasons"))), Cell(text_of(gpu, "source")),
+          Cell(text_of(gpu, "gpu_uuid"))})
       row.push_back(std::move(cell));
   const std::string jobs = job_names(gpu);
   row.push_back(jobs.empty() ? text_of(gpu, "state_reason") : jobs);
@@ -82,7 +92,12 @@ void print_pairs(Context& context, const std::vector<std::pair<const char*, std:
 
 Outcome<int> gpus(Context& context) {
   const bool wide = context.output() == Output::kWide;
-  std::vector<Column> columns{{"GPU"}, {"STATE"}, {"UTIL", Align::kRight}, {"MEMORY", Align::kRight}, {"TEMP", Align::kRight}, {"POWER", Align::kRight}};
+  std::vector<Column> columns{{"GPU"},
+                              {"STATE"},
+                              {"UTIL", Align::kRight},
+                              {"MEMORY", Align::kRight},
+                              {"TEMP", Align::kRight},
+                              {"POWER", Align::kRight}};
   if (wide)
     for (const char* title : {"MODEL", "CLOCK", "THROTTLING", "SOURCE", "UUID"}) columns.push_back({title});
   columns.push_back({"JOBS OR REASON"});
@@ -92,27 +107,47 @@ Outcome<int> gpus(Context& context) {
 
 Outcome<int> nodes(Context& context) {
   const bool wide = context.output() == Output::kWide;
-  std::vector<Column> columns{{"NODE"}, {"STATE"}, {"GPUS", Align::kRight}, {"FREE", Align::kRight}, {"HOTTEST", Align::kRight}, {"POWER", Align::kRight}, {"SEEN", Align::kRight}, {"SOURCE"}};
+  std::vector<Column> columns{{"NODE"},
+                              {"STATE"},
+                              {"GPUS", Align::kRight},
+                              {"FREE", Align::kRight},
+                              {"HOTTEST", Align::kRight},
+                              {"POWER", Align::kRight},
+                              {"SEEN", Align::kRight},
+                              {"SOURCE"}};
   if (wide)
     for (const char* title : {"EXECUTION", "RUNS AS", "AGENT", "DRIVER", "HOST"}) columns.push_back({title});
-  return show_list(context, "/api/v1/nodes?limit=1000", "node", "node", std::move(columns), [&](const Json& node) {
-    std::vector<Cell> row{text_of(node, "node"), Cell(text_of(node, "state"), colour_of_state(text_of(node, "state"))), text_of(node, "gpus"),
-                          text_of(node, "gpus_free"), quantity_text(number_of(node, "temperature_max_c"), "°C"),
-                          quantity_text(number_of(node, "power_draw_w"), "W"), age_text(node, "last_seen", context.now()), text_of(node, "source")};
-    if (wide)
-      for (const char* key : {"exec_mode", "run_as", "agent_version", "driver_version", "host_name"}) row.push_back(or_dash(text_of(node, key)));
-    return row;
-  });
+  return show_list(
+      context, "/api/v1/nodes?limit=1000", "node", "node", std::move(columns), [&](const Json& node) {
+        std::vector<Cell> row{text_of(node, "node"),
+                              Cell(text_of(node, "state"), colour_of_state(text_of(node, "state"))),
+                              text_of(node, "gpus"),
+                              text_of(node, "gpus_free"),
+                              quantity_text(number_of(node, "temperature_max_c"), "°C"),
+                              quantity_text(number_of(node, "power_draw_w"), "W"),
+                              age_text(node, "last_seen", context.now()),
+                              text_of(node, "source")};
+        if (wide)
+          for (const char* key : {"exec_mode", "run_as", "agent_version", "driver_version", "host_name"})
+            row.push_back(or_dash(text_of(node, key)));
+        return row;
+      });
 }
 
 Outcome<int> alerts(Context& context) {
-  return show_list(context, "/api/v1/alerts", "alert_id", "alert_id", {{"SEVERITY"}, {"SINCE", Align::kRight}, {"STATE"}, {"ALERT"}, {"DETAIL"}},
+  return show_list(context, "/api/v1/alerts", "alert_id", "alert_id",
+                   {{"SEVERITY"}, {"SINCE", Align::kRight}, {"STATE"}, {"ALERT"}, {"DETAIL"}},
                    [&](const Json& alert) {
                      const std::string severity = text_of(alert, "severity");
-                     const Colour colour = severity == "critical" ? Colour::kRed : severity == "warning" ? Colour::kYellow : Colour::kBlue;
+                     const Colour colour = severity == "critical"  ? Colour::kRed
+                                           : severity == "warning" ? Colour::kYellow
+                                                                   : Colour::kBlue;
                      const bool cleared = member(alert, "cleared_at").is_string();
-                     return std::vector<Cell>{Cell(severity, cleared ? Colour::kDim : colour), age_text(alert, "since", context.now()),
-                                              cleared ? "cleared" : flag_of(alert, "acknowledged") ? "acknowledged" : "open",
+                     return std::vector<Cell>{Cell(severity, cleared ? Colour::kDim : colour),
+                                              age_text(alert, "since", context.now()),
+                                              cleared                          ? "cleared"
+                                              : flag_of(alert, "acknowledged") ? "acknowledged"
+                                                                               : "open",
                                               text_of(alert, "title"), text_of(alert, "detail")};
                    });
 }
@@ -126,13 +161,15 @@ Outcome<int> carbon(Context& context) {
   }
   print_pairs(context, {{"zone", text_of(*report, "zone")},
                         {"now", quantity_text(number_of(*report, "intensity_g_per_kwh"), "g/kWh")},
-                        {"what it is", text_of(*report, "label") + (flag_of(*report, "is_estimated") ? " (estimated)" : "")},
+                        {"what it is", text_of(*report, "label") +
+                                           (flag_of(*report, "is_estimated") ? " (estimated)" : "")},
                         {"source", text_of(*report, "source")},
                         {"observed", time_text(*report, "observed_at", context.zone())},
                         {"fleet", quantity_text(number_of(*report, "kg_per_h"), "kg/h", 2)}});
   Table table({{"FROM"}, {"G/KWH", Align::kRight}});
   for (const Json& point : items_of(*report, "forecast"))
-    table.add_row({time_text(point, "time", context.zone()), quantity_text(number_of(point, "intensity_g_per_kwh"), "")});
+    table.add_row({time_text(point, "time", context.zone()),
+                   quantity_text(number_of(point, "intensity_g_per_kwh"), "")});
   if (table.row_count() > 0) context.out() << "\n" << table.render(context.table_style());
   return kOk;
 }
@@ -162,13 +199,16 @@ Outcome<int> events(Context& context, const EventFlags& flags) {
     if (!after.empty()) path += "&after=" + http::url_encode(after);
     const auto page = context.get(path);
     if (!page) return failed(page.error());
-    Table table(wide ? std::vector<Column>{{"TIME"}, {"KIND"}, {"EVENT"}, {"NODE"}, {"GPU"}, {"JOB"}, {"CURSOR"}}
-                     : std::vector<Column>{{"TIME"}, {"KIND"}, {"EVENT"}});
+    Table table(
+        wide ? std::vector<Column>{{"TIME"}, {"KIND"}, {"EVENT"}, {"NODE"}, {"GPU"}, {"JOB"}, {"CURSOR"}}
+             : std::vector<Column>{{"TIME"}, {"KIND"}, {"EVENT"}});
     for (const Json& event : items_of(*page)) {
       after = text_of(event, "cursor");
-      std::vector<Cell> row{time_text(event, "time", context.zone()), text_of(event, "kind"), text_of(event, "text")};
+      std::vector<Cell> row{time_text(event, "time", context.zone()), text_of(event, "kind"),
+                            text_of(event, "text")};
       if (wide)
-        for (const char* key : {"node", "gpu_uuid", "job_id", "cursor"}) row.push_back(or_dash(text_of(event, key)));
+        for (const char* key : {"node", "gpu_uuid", "job_id", "cursor"})
+          row.push_back(or_dash(text_of(event, key)));
       table.add_row(std::move(row));
     }
     if (context.output() == Output::kJson) {
@@ -183,7 +223,8 @@ Outcome<int> events(Context& context, const EventFlags& flags) {
   }
 }
 
-Outcome<int> act_on(Context& context, const std::string& kind, const std::string& id, const std::string& action, const std::string& reason) {
+Outcome<int> act_on(Context& context, const std::string& kind, const std::string& id,
+                    const std::string& action, const std::string& reason) {
   std::string target = id;
   if (kind == "gpus") {
     auto uuid = uuid_of_gpu(context, id);
@@ -192,7 +233,8 @@ Outcome<int> act_on(Context& context, const std::string& kind, const std::string
   }
   Json body = Json::object();
   if (!reason.empty()) body["reason"] = reason;
-  const auto reply = context.send("POST", fmt::format("/api/v1/{}/{}/{}", kind, http::url_encode(target), action), &body);
+  const auto reply =
+      context.send("POST", fmt::format("/api/v1/{}/{}/{}", kind, http::url_encode(target), action), &body);
   if (!reply) return failed(reply.error());
   if (context.output() == Output::kJson)
     context.print_last_body();
@@ -206,7 +248,8 @@ Outcome<int> token(Context& context) {
   if (!connection) return failed(connection.error());
   if (connection->token.empty()) return failed(kNotPermitted, connection->no_token_because);
   if (!context.out_is_terminal())
-    return failed(kFailure, "the token is shown on a terminal only", "scripts read it from " + connection->token_file);
+    return failed(kFailure, "the token is shown on a terminal only",
+                  "scripts read it from " + connection->token_file);
   const std::string page = connection->dashboard.empty() ? connection->api : connection->dashboard;
   context.out() << page << "/#token=" << connection->token << "\n";
   return kOk;

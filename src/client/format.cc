@@ -1,8 +1,8 @@
 #include "client/format.h"
 
-#include <ctime>
-
 #include <fmt/format.h>
+
+#include <ctime>
 #include <nlohmann/json.hpp>
 
 #include "base/quantity.h"
@@ -19,14 +19,16 @@ std::optional<Time> time_of(const Json& json, std::string_view key) {
 }
 
 std::string time_text(Time time, Zone zone) {
-  const std::time_t seconds = static_cast<std::time_t>(std::chrono::floor<std::chrono::seconds>(time).time_since_epoch().count());
+  const std::time_t seconds =
+      static_cast<std::time_t>(std::chrono::floor<std::chrono::seconds>(time).time_since_epoch().count());
   std::tm parts{};
   if (zone == Zone::kUtc)
     gmtime_r(&seconds, &parts);
   else
     localtime_r(&seconds, &parts);
   char text[32];
-  const std::size_t size = std::strftime(text, sizeof text, zone == Zone::kUtc ? "%Y-%m-%d %H:%M:%SZ" : "%Y-%m-%d %H:%M:%S", &parts);
+  const std::size_t size = std::strftime(
+      text, sizeof text, zone == Zone::kUtc ? "%Y-%m-%d %H:%M:%SZ" : "%Y-%m-%d %H:%M:%S", &parts);
   return std::string(text, size);
 }
 
@@ -50,7 +52,8 @@ std::string age_text(const Json& json, std::string_view key, Time now) {
 
 std::string quantity_text(std::optional<double> value, std::string_view unit, int decimals) {
   if (!value) return "-";
-  return unit.empty() ? fmt::format("{:.{}f}", *value, decimals) : fmt::format("{:.{}f} {}", *value, decimals, unit);
+  return unit.empty() ? fmt::format("{:.{}f}", *value, decimals)
+                      : fmt::format("{:.{}f} {}", *value, decimals, unit);
 }
 
 std::string memory_text(const Json& json, std::string_view key) {

@@ -1,6 +1,7 @@
 #pragma once
-// The flags of `submit` and `run`, and the JobSpec that they become. Only what the user gave goes into the JSON: the rest
-// is the server's business (templates, defaults), and the idempotency key covers the body as the user meant it.
+// The flags of `submit` and `run`, and the JobSpec that they become. Only what the user gave goes into the
+// JSON, and a name: the rest is the server's business (templates, defaults), and the idempotency key covers
+// the body as it was meant.
 #include <optional>
 #include <string>
 #include <vector>

@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+
 #include <nlohmann/json.hpp>
 
 #include "base/files.h"
@@ -30,37 +31,51 @@ class SubmitFlagsTest : public testing::Test {
     EXPECT_THAT(printed, testing::HasSubstr(remedy));
     EXPECT_EQ(api.requests().size(), before) << "nothing is sent";
   }
-  FakeApi api{{{"POST /api/v1/jobs", {http::scripted_reply(201, R"({"job_id":"01J","number":1,"state":"PENDING"})")}}}};
+  FakeApi api{{{"POST /api/v1/jobs",
+                {http::scripted_reply(201, R"({"job_id":"01J","number":1,"state":"PENDING"})")}}}};
 };
 
 TEST_F(SubmitFlagsTest, OnlyWhatWasGivenIsSent) {
-  EXPECT_EQ(spec_of({"--", "python", "train.py", "--epochs", "3"}), Json::parse(R"({"argv":["python","train.py","--epochs","3"]})"));
+  EXPECT_EQ(spec_of({"--", "python", "train.py", "--epochs", "3"}),
+            Json::parse(R"({"name":"python","argv":["python","train.py","--epochs","3"]})"));
 }
 
 TEST_F(SubmitFlagsTest, WordsAfterTheDashesBelongToTheJobEvenWhenTheyLookLikeOurs) {
-  EXPECT_EQ(spec_of({"--gpus", "2", "--", "queue", "--gpus", "9", "-o", "json", "--", "--help"}),
-            Json::parse(R"({"gpus":2,"argv":["queue","--gpus","9","-o","json","--","--help"]})"));
+  EXPECT_EQ(
+      spec_of({"--gpus", "2", "--", "queue", "--gpus", "9", "-o", "json", "--", "--help"}),
+      Json::parse(R"({"name":"queue","gpus":2,"argv":["queue","--gpus","9","-o","json","--","--help"]})"));
+}
+
+TEST_F(SubmitFlagsTest, TheNameIsTheCommandsBaseName) {
+  EXPECT_EQ(spec_of({"--unique", "--", "/usr/bin/env", "python"})["name"], "env");
+  EXPECT_EQ(spec_of({"--name", "given", "--", "/usr/bin/env"})["name"], "given");
 }
 
 TEST_F(SubmitFlagsTest, QuantitiesBecomeIntegersWithUnits) {
-  const Json spec = spec_of({"--name", "llm", "--unique", "--type", "inference", "--gpus", "0", "--gpu-type", "h200,a100", "--gpu-mem", "24G",
-                             "--time", "1d12h", "--priority", "80", "--grace", "90s", "--hold", "--chdir", "/data", "--", "serve"});
-  EXPECT_EQ(spec, Json::parse(R"({"argv":["serve"],"name":"llm","unique":true,"type":"inference","gpus":0,"gpu_type":"h200,a100","gpu_mem_mb":24576,
+  const Json spec =
+      spec_of({"--name",    "llm",       "--unique", "--type", "inference", "--gpus",     "0",  "--gpu-type",
+               "h200,a100", "--gpu-mem", "24G",      "--time", "1d12h",     "--priority", "80", "--grace",
+               "90s",       "--hold",    "--chdir",  "/data",  "--",        "serve"});
+  EXPECT_EQ(
+      spec,
+      Json::parse(
+          R"({"argv":["serve"],"name":"llm","unique":true,"type":"inference","gpus":0,"gpu_type":"h200,a100","gpu_mem_mb":24576,
                                   "share":"memory","time_limit_s":129600,"priority":80,"grace_s":90,"hold":true,"workdir":"/data"})"));
 }
 
 TEST_F(SubmitFlagsTest, AnExplicitShareWinsOverTheOneOfGpuMem) {
   EXPECT_EQ(spec_of({"--gpu-mem", "16GB", "--share", "exclusive", "--", "x"}),
-            Json::parse(R"({"argv":["x"],"gpu_mem_mb":15259,"share":"exclusive"})"));
+            Json::parse(R"({"name":"x","argv":["x"],"gpu_mem_mb":15259,"share":"exclusive"})"));
 }
 
 TEST_F(SubmitFlagsTest, EnvironmentAndLabelsRepeatAndKeepEqualsSigns) {
   ASSERT_EQ(setenv("AETHER_TEST_VALUE", "from here", 1), 0);
   TemporaryDirectory dir;
   ASSERT_TRUE(write_file_durably(dir.path() + "/env", "# comment\n\nA=file\n B = spaces \nC=x=y\n"));
-  const Json spec = spec_of({"--env", "A=flag", "--env", "AETHER_TEST_VALUE", "--env-file", dir.path() + "/env", "--label", "team=ml", "--label", "run=7",
-                             "--", "x"});
-  EXPECT_EQ(spec["env"], Json::parse(R"({"A":"flag","AETHER_TEST_VALUE":"from here","B ":" spaces","C":"x=y"})"));
+  const Json spec = spec_of({"--env", "A=flag", "--env", "AETHER_TEST_VALUE", "--env-file",
+                             dir.path() + "/env", "--label", "team=ml", "--label", "run=7", "--", "x"});
+  EXPECT_EQ(spec["env"],
+            Json::parse(R"({"A":"flag","AETHER_TEST_VALUE":"from here","B ":" spaces","C":"x=y"})"));
   EXPECT_EQ(spec["labels"], Json::parse(R"({"team":"ml","run":"7"})"));
 }
 
@@ -74,7 +89,8 @@ TEST_F(SubmitFlagsTest, ARelativeDirectoryIsTheCallers) {
 TEST_F(SubmitFlagsTest, AScriptIsSentAsText) {
   TemporaryDirectory dir;
   ASSERT_TRUE(write_file_durably(dir.path() + "/job.sh", "#!/bin/bash\necho hi\n"));
-  EXPECT_EQ(spec_of({"--script", dir.path() + "/job.sh"}), Json::parse(R"({"script":"#!/bin/bash\necho hi\n"})"));
+  EXPECT_EQ(spec_of({"--script", dir.path() + "/job.sh"}),
+            Json::parse(R"({"name":"job.sh","script":"#!/bin/bash\necho hi\n"})"));
 }
 
 TEST_F(SubmitFlagsTest, ABadValueEndsWithTwoAndNamesTheRemedy) {
@@ -93,7 +109,6 @@ TEST_F(SubmitFlagsTest, ABadValueEndsWithTwoAndNamesTheRemedy) {
   expect_refused({"--env", "AETHER_NOT_SET_ANYWHERE", "--", "x"}, "AETHER_NOT_SET_ANYWHERE=VALUE");
   expect_refused({"--label", "team", "--", "x"}, "team=VALUE");
   expect_refused({"--env-file", "/no/such/file", "--", "x"}, "/no/such/file");
-  expect_refused({"--unique", "--", "x"}, "--name");
   expect_refused({"--script", "/no/such/file"}, "/no/such/file");
   expect_refused({"--script", "/etc/hostname", "--", "x"}, "exclude each other");
   expect_refused({"--gpus", "1"}, "no command");

@@ -1,8 +1,8 @@
-#include <algorithm>
-#include <ostream>
-
 #include <fmt/format.h>
+
+#include <algorithm>
 #include <nlohmann/json.hpp>
+#include <ostream>
 
 #include "base/quantity.h"
 #include "client/verbs.h"
@@ -13,7 +13,9 @@ namespace {
 
 constexpr int kSigTerm = 15;
 
-JobState state_of(const Json& job) { return parse_job_state(text_of(job, "state")).value_or(JobState::kPending); }
+JobState state_of(const Json& job) {
+  return parse_job_state(text_of(job, "state")).value_or(JobState::kPending);
+}
 
 Colour colour_of(JobState state) {
   if (state == JobState::kCompleted) return Colour::kDim;
@@ -40,7 +42,8 @@ std::string run_time(const Json& job, Time now) {
   const auto start = time_of(job, "started_at");
   if (!start) return "-";
   const Time end = time_of(job, "ended_at").value_or(now);
-  return format_duration(std::max(std::chrono::seconds(0), std::chrono::duration_cast<std::chrono::seconds>(end - *start)));
+  return format_duration(
+      std::max(std::chrono::seconds(0), std::chrono::duration_cast<std::chrono::seconds>(end - *start)));
 }
 
 std::string place_or_reason(const Json& job) {
@@ -56,13 +59,16 @@ std::string place_or_reason(const Json& job) {
 
 std::vector<Cell> queue_row(const Json& job, Time now, bool wide) {
   const JobState state = state_of(job);
-  std::vector<Cell> row{text_of(job, "number"), or_dash(text_of(job, "name")), text_of(job, "user"),
-                        Cell(text_of(job, "state"), colour_of(state)), text_of(job, "gpus"), run_time(job, now)};
+  std::vector<Cell> row{text_of(job, "number"), or_dash(text_of(job, "name")),
+                        text_of(job, "user"),   Cell(text_of(job, "state"), colour_of(state)),
+                        text_of(job, "gpus"),   run_time(job, now)};
   if (wide)
-    for (Cell cell : {Cell(text_of(job, "type")), Cell(text_of(job, "priority")), Cell(memory_text(job, "gpu_mem_mb")),
-                      Cell(age_text(job, "submitted_at", now)), Cell(text_of(job, "job_id"))})
+    for (Cell cell :
+         {Cell(text_of(job, "type")), Cell(text_of(job, "priority")), Cell(memory_text(job, "gpu_mem_mb")),
+          Cell(age_text(job, "submitted_at", now)), Cell(text_of(job, "job_id"))})
       row.push_back(std::move(cell));
-  row.push_back(Cell(place_or_reason(job), is_terminal(state) || holds_gpus(state) ? Colour::kNone : Colour::kYellow));
+  row.push_back(
+      Cell(place_or_reason(job), is_terminal(state) || holds_gpus(state) ? Colour::kNone : Colour::kYellow));
   return row;
 }
 
@@ -95,7 +101,8 @@ Outcome<std::string> queue_text(Context& context, const QueueFlags& flags) {
   if (!jobs) return failed(std::move(jobs).error());
   sort_for_people(*jobs);
   const bool wide = context.output() == Output::kWide;
-  std::vector<Column> columns{{"JOB", Align::kRight}, {"NAME"}, {"USER"}, {"STATE"}, {"GPUS", Align::kRight}, {"TIME", Align::kRight}};
+  std::vector<Column> columns{{"JOB", Align::kRight}, {"NAME"}, {"USER"}, {"STATE"}, {"GPUS", Align::kRight},
+                              {"TIME", Align::kRight}};
   if (wide)
     for (const char* title : {"TYPE", "PRIO", "GPU MEM", "AGE", "ID"}) columns.push_back({title});
   columns.push_back({"PLACE OR REASON"});
@@ -114,14 +121,17 @@ std::string exit_text(const Json& exit) {
   if (const auto code = integer_of(exit, "exit_code")) text = fmt::format("exit {}", *code);
   if (const auto signal = integer_of(exit, "signal")) text = fmt::format("signal {}", *signal);
   if (flag_of(exit, "core_dumped")) text += " (core dumped)";
-  if (const std::string cause = text_of(exit, "cause"); !cause.empty() && cause != "self") text += (text.empty() ? "" : ", ") + cause;
-  if (const std::string message = text_of(exit, "message"); !message.empty()) text += (text.empty() ? "" : ": ") + message;
+  if (const std::string cause = text_of(exit, "cause"); !cause.empty() && cause != "self")
+    text += (text.empty() ? "" : ", ") + cause;
+  if (const std::string message = text_of(exit, "message"); !message.empty())
+    text += (text.empty() ? "" : ": ") + message;
   return text;
 }
 
 void print_job(Context& context, const Json& job) {
   std::string command = joined(items_of(job, "argv"), " ");
-  if (const std::string script = text_of(job, "script"); !script.empty()) command = script.substr(0, script.find('\n')) + " ...";
+  if (const std::string script = text_of(job, "script"); !script.empty())
+    command = script.substr(0, script.find('\n')) + " ...";
   const std::string flags = joined(items_of(job, "flags"), " ");
   const Zone zone = context.zone();
   const auto limit = integer_of(job, "time_limit_s");
@@ -136,7 +146,8 @@ void print_job(Context& context, const Json& job) {
       {"command", command},
       {"directory", text_of(job, "workdir")},
       {"environment", joined(items_of(job, "env_names"), " ")},
-      {"GPUs", text_of(job, "gpus") + (integer_of(job, "gpu_mem_mb") ? ", each " + memory_text(job, "gpu_mem_mb") : "")},
+      {"GPUs", text_of(job, "gpus") +
+                   (integer_of(job, "gpu_mem_mb") ? ", each " + memory_text(job, "gpu_mem_mb") : "")},
       {"share", text_of(job, "share")},
       {"time limit", limit && *limit > 0 ? format_duration(std::chrono::seconds(*limit)) : "-"},
       {"node", text_of(job, "node")},
@@ -223,7 +234,8 @@ Outcome<int> show(Context& context, const std::vector<std::string>& jobs) {
 namespace {
 
 // Goes on after a job that fails, prints each failure, and returns the first one's code.
-Outcome<int> for_each_job(Context& context, const std::vector<std::string>& jobs, const std::string& action, const Json& body) {
+Outcome<int> for_each_job(Context& context, const std::vector<std::string>& jobs, const std::string& action,
+                          const Json& body) {
   int exit_code = kOk;
   for (const std::string& name : jobs) {
     const auto job = context.send("POST", job_path(name) + "/" + action, &body);
@@ -236,7 +248,8 @@ Outcome<int> for_each_job(Context& context, const std::vector<std::string>& jobs
     } else if (context.output() == Output::kName || context.output() == Output::kId) {
       print_ids(context, {*job});
     } else {
-      context.out() << visible(fmt::format("job {} is {}", text_of(*job, "number"), text_of(*job, "state"))) << "\n";
+      context.out() << visible(fmt::format("job {} is {}", text_of(*job, "number"), text_of(*job, "state")))
+                    << "\n";
     }
   }
   return exit_code;
@@ -292,7 +305,8 @@ Outcome<int> wait(Context& context, const WaitFlags& flags) {
     }
     if (left.empty()) return exit_code;
     if (timeout && std::chrono::steady_clock::now() - since >= *timeout)
-      return failed(kTimedOut, fmt::format("{} of {} jobs still live after {}", left.size(), flags.jobs.size(), flags.timeout));
+      return failed(kTimedOut, fmt::format("{} of {} jobs still live after {}", left.size(),
+                                           flags.jobs.size(), flags.timeout));
     if (!sleep_unless_interrupted(pause)) return failed(128 + 2, "interrupted; the jobs go on");
     pause = std::min<std::chrono::milliseconds>(pause * 2, std::chrono::seconds(2));
   }

@@ -1,8 +1,8 @@
 #include "client/json_view.h"
 
-#include <cmath>
-
 #include <fmt/format.h>
+
+#include <cmath>
 #include <nlohmann/json.hpp>
 
 namespace aether::client {

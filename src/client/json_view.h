@@ -1,12 +1,11 @@
 #pragma once
-// Reading JSON that another version of Aether wrote: a missing key, null or a value of another type is "absent", and
-// nothing here throws. Internal to the module.
+// Reading JSON that another version of Aether wrote: a missing key, null or a value of another type is
+// "absent", and nothing here throws. Internal to the module.
 #include <cstdint>
+#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
 #include <string_view>
-
-#include <nlohmann/json_fwd.hpp>
 
 namespace aether::client {
 

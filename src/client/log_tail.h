@@ -1,5 +1,6 @@
 #pragma once
-// Reading one stream of a job's log by offset, so that a lost connection costs nothing. Internal to the module.
+// Reading one stream of a job's log by offset, so that a lost connection costs nothing. Internal to the
+// module.
 #include <iosfwd>
 #include <string>
 

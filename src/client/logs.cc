@@ -1,9 +1,9 @@
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <charconv>
-#include <ostream>
-
-#include <fmt/format.h>
 #include <nlohmann/json.hpp>
+#include <ostream>
 
 #include "client/log_tail.h"
 #include "client/verbs.h"
@@ -75,39 +75,46 @@ Outcome<bool> LogTail::poll(Context& context) {
   if (!response) return failed(response.error());
   note_headers(context, *response);
   write(response->body);
-  offset_ = header_number(*response, "aether-log-next-offset").value_or(offset_ + static_cast<std::int64_t>(response->body.size()));
+  offset_ = header_number(*response, "aether-log-next-offset")
+                .value_or(offset_ + static_cast<std::int64_t>(response->body.size()));
   return !response->body.empty();
 }
 
 Outcome<void> LogTail::skip_to_last_lines(Context& context, std::int64_t lines) {
   // `tail` of the API counts bytes; the lines are counted here.
-  const std::int64_t bytes = std::clamp(std::min(lines, kLargestTailBytes) * kAssumedLineBytes, kSmallestTailBytes, kLargestTailBytes);
+  const std::int64_t bytes = std::clamp(std::min(lines, kLargestTailBytes) * kAssumedLineBytes,
+                                        kSmallestTailBytes, kLargestTailBytes);
   const auto response = context.get_raw(path(fmt::format("tail={}", bytes)));
   if (!response) return failed(response.error());
   const std::int64_t start = header_number(*response, "aether-log-offset").value_or(0);
   offset_ = start;
   note_headers(context, *response);
   write(last_lines(response->body, lines));
-  offset_ = header_number(*response, "aether-log-next-offset").value_or(start + static_cast<std::int64_t>(response->body.size()));
+  offset_ = header_number(*response, "aether-log-next-offset")
+                .value_or(start + static_cast<std::int64_t>(response->body.size()));
   return {};
 }
 
 Outcome<void> LogTail::follow(Context& context) {
-  bool job_ended = false;
+  bool job_ended = false, reached_once = offset_ > 0;
   int failures = 0;
   while (InterruptGuard::count() == 0 && !complete_) {
-    const auto response = context.stream(path(fmt::format("follow=1&offset={}", offset_)), [&](std::string_view bytes) {
-      if (!bytes.empty()) write(bytes);
-      offset_ += static_cast<std::int64_t>(bytes.size());
-      return InterruptGuard::count() == 0;
-    });
+    const auto response =
+        context.stream(path(fmt::format("follow=1&offset={}", offset_)), [&](std::string_view bytes) {
+          if (!bytes.empty()) write(bytes);
+        reached_once = reached_once || !bytes.empty();
+          offset_ += static_cast<std::int64_t>(bytes.size());
+          return InterruptGuard::count() == 0;
+        });
     if (!response) {
-      if (response.error().exit_code != kUnreachable || ++failures > kReconnects) return failed(response.error());
+      if (response.error().exit_code != kUnreachable || ++failures > kReconnects)
+        return failed(response.error());
       if (failures == 1) context.say("the connection is lost; trying again");
       sleep_unless_interrupted(std::chrono::seconds(1));
       continue;
     }
     failures = 0;
+    reached_once = true;
     if (job_ended) return {};  // this transfer began after the end, so it had everything
     const auto job = context.get(job_path(job_));
     if (!job) return failed(job.error());

@@ -1,8 +1,8 @@
 #include "client/outcome.h"
 
-#include <algorithm>
-
 #include <fmt/format.h>
+
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "client/json_view.h"
@@ -12,7 +12,8 @@ namespace {
 
 bool same_word(std::string_view text, std::string_view lower_word) {
   return text.size() == lower_word.size() &&
-         std::equal(text.begin(), text.end(), lower_word.begin(), [](char a, char b) { return (a | 0x20) == (b | 0x20); });
+         std::equal(text.begin(), text.end(), lower_word.begin(),
+                    [](char a, char b) { return (a | 0x20) == (b | 0x20); });
 }
 
 bool can_never_run(std::string_view code) {
@@ -25,25 +26,44 @@ int exit_code_for_status(int status, std::string_view problem_code) {
   if (can_never_run(problem_code)) return kInfeasible;
   if (problem_code == "idempotency_mismatch") return kConflict;
   switch (status) {
-    case 401: case 403: return kNotPermitted;
-    case 404: return kNotFound;
-    case 409: case 412: return kConflict;
-    case 400: case 413: case 415: case 422: return kUsage;
-    case 408: case 504: return kTimedOut;
-    default: return kFailure;
+    case 401:
+    case 403:
+      return kNotPermitted;
+    case 404:
+      return kNotFound;
+    case 409:
+    case 412:
+      return kConflict;
+    case 400:
+    case 413:
+    case 415:
+    case 422:
+      return kUsage;
+    case 408:
+    case 504:
+      return kTimedOut;
+    default:
+      return kFailure;
   }
 }
 
 int exit_code_for_error(ErrorCode code) {
   switch (code) {
-    case ErrorCode::kInvalidArgument: return kUsage;
-    case ErrorCode::kNotFound: return kNotFound;
+    case ErrorCode::kInvalidArgument:
+      return kUsage;
+    case ErrorCode::kNotFound:
+      return kNotFound;
     case ErrorCode::kPermissionDenied:
-    case ErrorCode::kUnauthenticated: return kNotPermitted;
-    case ErrorCode::kConflict: return kConflict;
-    case ErrorCode::kTimeout: return kTimedOut;
-    case ErrorCode::kUnavailable: return kUnreachable;
-    default: return kFailure;
+    case ErrorCode::kUnauthenticated:
+      return kNotPermitted;
+    case ErrorCode::kConflict:
+      return kConflict;
+    case ErrorCode::kTimeout:
+      return kTimedOut;
+    case ErrorCode::kUnavailable:
+      return kUnreachable;
+    default:
+      return kFailure;
   }
 }
 

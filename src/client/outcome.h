@@ -46,8 +46,8 @@ Failure failure_of_reply(int status, const std::string& body);
 }  // namespace aether::client
 
 // Leaves the function with the failure of `expression` (an Outcome<...>), or goes on.
-#define AETHER_CLI_TRY(expression)                                                  \
-  do {                                                                              \
-    if (auto aether_cli_outcome = (expression); !aether_cli_outcome)                \
-      return ::aether::client::failed(std::move(aether_cli_outcome).error());       \
+#define AETHER_CLI_TRY(expression)                                            \
+  do {                                                                        \
+    if (auto aether_cli_outcome = (expression); !aether_cli_outcome)          \
+      return ::aether::client::failed(std::move(aether_cli_outcome).error()); \
   } while (false)

@@ -1,7 +1,7 @@
-#include <ostream>
-
 #include <fmt/format.h>
+
 #include <nlohmann/json.hpp>
+#include <ostream>
 
 #include "client/log_tail.h"
 #include "client/verbs.h"
@@ -39,13 +39,15 @@ class AttachedRun {
       const auto job = context_.get(job_path(id_));
       Outcome<bool> wrote = job ? poll_logs(*job, out, err) : Outcome<bool>(failed(job.error()));
       if (!wrote) {
-        if (wrote.error().exit_code != kUnreachable || ++failures > kReconnects) return failed(std::move(wrote).error());
+        if (wrote.error().exit_code != kUnreachable || ++failures > kReconnects)
+          return failed(std::move(wrote).error());
         if (failures == 1) context_.say("the connection is lost; the job goes on, trying again");
       } else {
         failures = 0;
         if (has_ended(*job) && !*wrote) return finish(*job, out, err);
-        show_progress(*job);
-        pause = *wrote ? std::chrono::milliseconds(50) : std::min<std::chrono::milliseconds>(pause * 3 / 2, std::chrono::seconds(1));
+        if (!has_ended(*job)) show_progress(*job);
+        pause = *wrote ? std::chrono::milliseconds(50)
+                       : std::min<std::chrono::milliseconds>(pause * 3 / 2, std::chrono::seconds(1));
         if (has_ended(*job)) pause = std::chrono::milliseconds(0);
       }
       sleep_unless_interrupted(failures > 0 ? std::chrono::milliseconds(1000) : pause);
@@ -118,7 +120,9 @@ Outcome<int> run(Context& context, const SubmitFlags& flags) {
   if (!code) context.print_failure(code.error());
   const int exit_code = code ? *code : code.error().exit_code;
   if (context.output() == Output::kJson)
-    context.out() << dump_json({{"source", attached.ended_with_the_job() ? "job" : "cli"}, {"code", exit_code}}) << std::endl;
+    context.out() << dump_json(
+                         {{"source", attached.ended_with_the_job() ? "job" : "cli"}, {"code", exit_code}})
+                  << std::endl;
   return exit_code;
 }
 

@@ -1,8 +1,8 @@
-#include <array>
-#include <ostream>
-
 #include <fmt/format.h>
+
+#include <array>
 #include <nlohmann/json.hpp>
+#include <ostream>
 
 #include "base/secret.h"
 #include "client/verbs.h"
@@ -18,7 +18,8 @@ bool is_worth_another_try(const Failure& failure) {
 }
 
 bool is_valid_key(const std::string& key) {
-  return key.size() <= 255 && std::all_of(key.begin(), key.end(), [](char c) { return c > 0x20 && c < 0x7f; });
+  return key.size() <= 255 &&
+         std::all_of(key.begin(), key.end(), [](char c) { return c > 0x20 && c < 0x7f; });
 }
 
 void print_dry_run(Context& context, const Json& reply) {
@@ -47,20 +48,28 @@ Outcome<int> submit(Context& context, const SubmitFlags& flags) {
   const auto job = submit_spec(context, flags);
   if (!job) return failed(job.error());
   switch (context.output()) {
-    case Output::kJson: context.print_last_body(); break;
-    case Output::kId: context.out() << visible(text_of(*job, "job_id")) << "\n"; break;
-    case Output::kName: context.out() << visible(text_of(*job, "number")) << "\n"; break;
+    case Output::kJson:
+      context.print_last_body();
+      break;
+    case Output::kId:
+      context.out() << visible(text_of(*job, "job_id")) << "\n";
+      break;
+    case Output::kName:
+      context.out() << visible(text_of(*job, "number")) << "\n";
+      break;
     default:
       if (flags.dry_run)
         print_dry_run(context, *job);
       else
-        context.out() << visible(fmt::format("job {} is {}  {}", text_of(*job, "number"), text_of(*job, "state"),
-                                             text_of(*job, "job_id")))
+        context.out() << visible(fmt::format("job {} is {}  {}", text_of(*job, "number"),
+                                             text_of(*job, "state"), text_of(*job, "job_id")))
                       << "\n";
   }
   context.out().flush();
   if (!flags.wait || flags.dry_run) return kOk;
-  return wait(context, {.jobs = {text_of(*job, "job_id")}, .any = false, .all = true, .exit_code = false, .timeout = {}});
+  return wait(
+      context,
+      {.jobs = {text_of(*job, "job_id")}, .any = false, .all = true, .exit_code = false, .timeout = {}});
 }
 
 }  // namespace aether::client

@@ -13,7 +13,8 @@ struct Column {
 };
 
 struct Cell {
-  Cell(std::string cell_text, Colour cell_colour = Colour::kNone) : text(std::move(cell_text)), colour(cell_colour) {}
+  Cell(std::string cell_text, Colour cell_colour = Colour::kNone)
+      : text(std::move(cell_text)), colour(cell_colour) {}
   Cell(const char* cell_text) : text(cell_text) {}
   std::string text;  // any bytes; shown through visible()
   Colour colour;
@@ -31,8 +32,8 @@ class Table {
   // Missing cells are empty, surplus ones are a bug.
   void add_row(std::vector<Cell> cells);
   std::size_t row_count() const { return rows_.size(); }
-  // Two spaces between columns, no trailing spaces. When the width does not suffice, columns give way from the right:
-  // each down to its minimum, then it goes altogether. The first column always stays.
+  // Two spaces between columns, no trailing spaces. When the width does not suffice, columns give way from
+  // the right: each down to its minimum, then it goes altogether. The first column always stays.
   std::string render(const TableStyle& style) const;
 
  private:

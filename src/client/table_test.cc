@@ -3,12 +3,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <nlohmann/json.hpp>
+
 #include "client/format.h"
 #include "client/json_view.h"
 #include "client/terminal.h"
 #include "client/top_frame.h"
-
-#include <nlohmann/json.hpp>
 
 namespace aether::client {
 namespace {
@@ -36,7 +36,8 @@ TEST(Table, CutsTheRightColumnToFit) {
 TEST(Table, EveryLineFitsAnyWidth) {
   for (std::size_t width = 1; width < 60; ++width) {
     std::istringstream lines(sample_table().render({.width = width}));
-    for (std::string line; std::getline(lines, line);) EXPECT_LE(display_width(line), width) << "'" << line << "' at " << width;
+    for (std::string line; std::getline(lines, line);)
+      EXPECT_LE(display_width(line), width) << "'" << line << "' at " << width;
   }
 }
 
@@ -62,9 +63,11 @@ TEST(FitColumns, TakesFromTheRightFirst) {
 TEST(Visible, EscapesEverythingThatMovesOrReordersText) {
   EXPECT_EQ(visible("plain ü 漢 ✓"), "plain ü 漢 ✓");
   EXPECT_EQ(visible("\x7f"), "\\x7f");
-  EXPECT_EQ(visible("\xc2\x9b" "2J"), "\\x9b2J");          // C1 CSI
-  EXPECT_EQ(visible("\xe2\x80\xae"), "\\u202e");           // right-to-left override
-  EXPECT_EQ(visible("\xff\xc3"), "\\xff\\xc3");            // not UTF-8
+  EXPECT_EQ(visible("\xc2\x9b"
+                    "2J"),
+            "\\x9b2J");                                                     // C1 CSI
+  EXPECT_EQ(visible("\xe2\x80\xae"), "\\u202e");                            // right-to-left override
+  EXPECT_EQ(visible("\xff\xc3"), "\\xff\\xc3");                             // not UTF-8
   EXPECT_EQ(visible("\xc0\x80\xed\xa0\x80"), "\\xc0\\x80\\xed\\xa0\\x80");  // overlong, surrogate
 }
 
@@ -124,19 +127,35 @@ class TopFrame : public testing::Test {
   std::string frame(TopView view) const {
     return top_frame({.fleet = fleet, .gpus = gpus, .jobs = jobs, .nodes = nodes}, view);
   }
-  Json fleet = {{"gpus_total", 2}, {"gpus_allocated", 1}, {"gpus_free", 1}, {"gpus_out", 0}, {"simulated", true}};
-  Json gpus = {{"items",
-                {{{"gpu_id", "n1-0"}, {"state", "busy"}, {"memory_total_mb", 1000}, {"jobs", Json::array()},
-                  {"sample", {{"utilization_gpu", 90}, {"temperature_c", 50}, {"memory_used_mb", 100}, {"power_draw_w", 300}}}},
-                 {{"gpu_id", "n1-1"}, {"state", "free"}, {"memory_total_mb", 1000}, {"jobs", Json::array()},
-                  {"sample", {{"utilization_gpu", 10}, {"temperature_c", 70}, {"memory_used_mb", 900}, {"power_draw_w", 400}}}},
-                 {{"gpu_id", "n1-2"}, {"state", "no_data"}, {"sample", nullptr}}}}};
-  Json jobs = {{"items", Json::array({{{"number", 7}, {"name", "train\x1b[2J"}, {"state", "PENDING"}, {"reason", {{"summary", "waits"}}}}})}};
+  Json fleet = {
+      {"gpus_total", 2}, {"gpus_allocated", 1}, {"gpus_free", 1}, {"gpus_out", 0}, {"simulated", true}};
+  Json gpus = {
+      {"items",
+       {{{"gpu_id", "n1-0"},
+         {"state", "busy"},
+         {"memory_total_mb", 1000},
+         {"jobs", Json::array()},
+         {"sample",
+          {{"utilization_gpu", 90}, {"temperature_c", 50}, {"memory_used_mb", 100}, {"power_draw_w", 300}}}},
+        {{"gpu_id", "n1-1"},
+         {"state", "free"},
+         {"memory_total_mb", 1000},
+         {"jobs", Json::array()},
+         {"sample",
+          {{"utilization_gpu", 10}, {"temperature_c", 70}, {"memory_used_mb", 900}, {"power_draw_w", 400}}}},
+        {{"gpu_id", "n1-2"}, {"state", "no_data"}, {"sample", nullptr}}}}};
+  Json jobs = {{"items", Json::array({{{"number", 7},
+                                       {"name", "train\x1b[2J"},
+                                       {"state", "PENDING"},
+                                       {"reason", {{"summary", "waits"}}}}})}};
   Json nodes = {{"items", Json::array({{{"node", "n1"}, {"state", "up"}, {"temperature_max_c", 70}}})}};
 };
 
 TEST_F(TopFrame, SortsByTheChosenKey) {
-  for (const auto& [key, first, second] : {std::tuple{'u', "n1-0", "n1-1"}, {'t', "n1-1", "n1-0"}, {'m', "n1-1", "n1-0"}, {'p', "n1-1", "n1-0"}}) {
+  for (const auto& [key, first, second] : {std::tuple{'u', "n1-0", "n1-1"},
+                                           {'t', "n1-1", "n1-0"},
+                                           {'m', "n1-1", "n1-0"},
+                                           {'p', "n1-1", "n1-0"}}) {
     const std::string text = frame({.width = 120, .height = 0, .sort = key});
     EXPECT_LT(text.find(first), text.find(second)) << key;
     EXPECT_LT(text.find(second), text.find("n1-2")) << key << ": a GPU without data comes last";

@@ -11,8 +11,8 @@ std::size_t terminal_width(int fd, std::size_t otherwise);
 std::size_t terminal_height(int fd, std::size_t otherwise);
 bool is_terminal(int fd);
 
-// Control characters (C0, DEL, C1), bidirectional controls and bytes that are not UTF-8 become visible escapes, so that a
-// job's name can't move the cursor or reorder a line.
+// Control characters (C0, DEL, C1), bidirectional controls and bytes that are not UTF-8 become visible
+// escapes, so that a job's name can't move the cursor or reorder a line.
 std::string visible(std::string_view text);
 // Columns that `text` takes: code points, since everything shown has passed visible().
 std::size_t display_width(std::string_view text);
@@ -25,8 +25,8 @@ std::string padded(std::string_view text, std::size_t width, Align align = Align
 enum class Colour { kNone, kBold, kDim, kRed, kGreen, kYellow, kBlue, kCyan };
 std::string coloured(std::string_view text, Colour colour, bool enabled);
 
-// A job's output on its way to a terminal, in any pieces: line breaks, tabs, carriage returns and colours pass; every other
-// escape sequence and control byte becomes visible.
+// A job's output on its way to a terminal, in any pieces: line breaks, tabs, carriage returns and colours
+// pass; every other escape sequence and control byte becomes visible.
 class OutputFilter {
  public:
   std::string pass(std::string_view bytes);

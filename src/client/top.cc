@@ -1,12 +1,11 @@
+#include <fmt/format.h>
 #include <poll.h>
 #include <termios.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <ostream>
-
-#include <fmt/format.h>
 #include <nlohmann/json.hpp>
+#include <ostream>
 
 #include "client/top_frame.h"
 #include "client/verbs.h"
@@ -19,7 +18,8 @@ constexpr std::string_view kHome = "\x1b[H", kClearLine = "\x1b[K", kClearBelow 
 // The alternate screen without cursor, and keys as they are pressed; everything back as it was at the end.
 class FullScreen {
  public:
-  explicit FullScreen(std::ostream& out) : out_(out), has_keys_(is_terminal(STDIN_FILENO) && tcgetattr(STDIN_FILENO, &before_) == 0) {
+  explicit FullScreen(std::ostream& out)
+      : out_(out), has_keys_(is_terminal(STDIN_FILENO) && tcgetattr(STDIN_FILENO, &before_) == 0) {
     if (has_keys_) {
       termios raw = before_;
       raw.c_lflag &= ~static_cast<tcflag_t>(ICANON | ECHO);
@@ -78,8 +78,11 @@ Outcome<std::string> fetch_frame(Context& context, const TopView& view) {
 
 TopView current_view(Context& context, char sort) {
   const std::size_t height = terminal_height(STDOUT_FILENO, 40);
-  return {.width = terminal_width(STDOUT_FILENO, 120), .height = height > 3 ? height - 2 : height, .sort = sort,
-          .colours = context.colours(), .now = context.now()};
+  return {.width = terminal_width(STDOUT_FILENO, 120),
+          .height = height > 3 ? height - 2 : height,
+          .sort = sort,
+          .colours = context.colours(),
+          .now = context.now()};
 }
 
 std::string failure_line(const Failure& failure) { return "aether: " + visible(failure.message) + "\n"; }
@@ -88,7 +91,9 @@ std::string failure_line(const Failure& failure) { return "aether: " + visible(f
 
 Outcome<int> top(Context& context, const TopFlags& flags) {
   if (flags.sort.size() != 1 || std::string_view("utmp").find(flags.sort) == std::string_view::npos)
-    return failed(kUsage, fmt::format("--sort: '{}'; give u (utilisation), t (temperature), m (memory) or p (power)", flags.sort));
+    return failed(kUsage,
+                  fmt::format("--sort: '{}'; give u (utilisation), t (temperature), m (memory) or p (power)",
+                              flags.sort));
   char sort = flags.sort[0];
   if (flags.once || !context.out_is_terminal()) {
     TopView view = current_view(context, sort);

@@ -1,5 +1,6 @@
 #pragma once
-// The verbs themselves, without their command-line grammar (commands.cc). Each returns the exit code. Internal.
+// The verbs themselves, without their command-line grammar (commands.cc). Each returns the exit code.
+// Internal.
 #include <optional>
 #include <string>
 #include <vector>
@@ -42,7 +43,8 @@ struct SubmitFlags {
   bool dry_run = false, wait = false;
 };
 Outcome<int> submit(Context& context, const SubmitFlags& flags);
-// Stores the job (or only checks it) and returns the reply. Sends again with the same key while the server does not answer.
+// Stores the job (or only checks it) and returns the reply. Sends again with the same key while the server
+// does not answer.
 Outcome<Json> submit_spec(Context& context, const SubmitFlags& flags);
 Outcome<int> run(Context& context, const SubmitFlags& flags);
 
@@ -56,9 +58,10 @@ Outcome<int> logs(Context& context, const LogFlags& flags);
 
 // What the end of a job means for this process.
 bool has_ended(const Json& job);
-bool has_started(const Json& job);       // its process runs or ran, so it has logs
-int wait_exit_code(const Json& job);     // 0, 1 or 9
-int passed_on_exit_code(const Json& job);  // the job's own code, 128 + signal; 143 when cancelled; 1 when there is none
+bool has_started(const Json& job);    // its process runs or ran, so it has logs
+int wait_exit_code(const Json& job);  // 0, 1 or 9
+int passed_on_exit_code(
+    const Json& job);  // the job's own code, 128 + signal; 143 when cancelled; 1 when there is none
 std::string outcome_sentence(const Json& job);
 
 // ---- fleet (fleet.cc, top.cc) ----
@@ -74,9 +77,10 @@ struct EventFlags {
   bool follow = false;
 };
 Outcome<int> events(Context& context, const EventFlags& flags);
-// kind "nodes" or "gpus"; action drain, undrain, quarantine, clear; a GPU may be named by UUID or "<node>-<index>".
-Outcome<int> act_on(Context& context, const std::string& kind, const std::string& id, const std::string& action,
-                    const std::string& reason);
+// kind "nodes" or "gpus"; action drain, undrain, quarantine, clear; a GPU may be named by UUID or
+// "<node>-<index>".
+Outcome<int> act_on(Context& context, const std::string& kind, const std::string& id,
+                    const std::string& action, const std::string& reason);
 Outcome<int> token(Context& context);
 
 struct TopFlags {

@@ -1,14 +1,13 @@
 #include "http/client.h"
 
 #include <curl/curl.h>
+#include <fmt/format.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cctype>
 #include <optional>
-
-#include <fmt/format.h>
 
 #include "http/address.h"
 
@@ -37,7 +36,8 @@ struct Transfer {
 
 std::string lower(std::string_view text) {
   std::string out(text);
-  std::transform(out.begin(), out.end(), out.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  std::transform(out.begin(), out.end(), out.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
   return out;
 }
 
@@ -58,7 +58,8 @@ std::size_t on_header(char* data, std::size_t, std::size_t size, void* user) {
   if (line.starts_with("HTTP/")) transfer.response.headers.clear();  // after 100 Continue comes the real one
   const std::size_t colon = line.find(':');
   if (colon != std::string_view::npos)
-    transfer.response.headers[lower(trimmed(line.substr(0, colon)))] = std::string(trimmed(line.substr(colon + 1)));
+    transfer.response.headers[lower(trimmed(line.substr(0, colon)))] =
+        std::string(trimmed(line.substr(colon + 1)));
   return size;
 }
 
@@ -89,7 +90,8 @@ int on_progress(void* user, curl_off_t, curl_off_t, curl_off_t, curl_off_t) {
   return transfer.ended_by_caller ? 1 : 0;
 }
 
-// The check sits where the socket is made, so it sees the address that the name resolved to in this very connection.
+// The check sits where the socket is made, so it sees the address that the name resolved to in this very
+// connection.
 curl_socket_t on_open_socket(void* user, curlsocktype, curl_sockaddr* address) {
   Transfer& transfer = *static_cast<Transfer*>(user);
   if (transfer.public_internet_only && !is_public_address(address->addr)) {
@@ -99,7 +101,9 @@ curl_socket_t on_open_socket(void* user, curlsocktype, curl_sockaddr* address) {
   return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
 }
 
-bool has_line_break(std::string_view text) { return text.find_first_of(std::string_view("\r\n\0", 3)) != std::string_view::npos; }
+bool has_line_break(std::string_view text) {
+  return text.find_first_of(std::string_view("\r\n\0", 3)) != std::string_view::npos;
+}
 
 struct HeaderList {
   curl_slist* list = nullptr;
@@ -119,7 +123,8 @@ struct Client::State {
   ~State() {
     if (curl != nullptr) curl_easy_cleanup(curl);
   }
-  Result<void> fill_headers(HeaderList& out, const std::string& method, const std::map<std::string, std::string>& headers);
+  Result<void> fill_headers(HeaderList& out, const std::string& method,
+                            const std::map<std::string, std::string>& headers);
   void set_common(Transfer& transfer, const std::string& url);
   void set_body(const std::string& method, const std::string& body);
   Result<ClientResponse> perform(Transfer& transfer, const std::string& url);
@@ -139,13 +144,15 @@ Result<void> Client::State::fill_headers(HeaderList& out, const std::string& met
   bool has_content_type = false;
   for (const auto& [name, value] : headers) {
     if (name.empty() || name.find(':') != std::string::npos || has_line_break(name) || has_line_break(value))
-      return fail(ErrorCode::kInvalidArgument, fmt::format("a request header named '{}' can't be sent", lower(name)));
+      return fail(ErrorCode::kInvalidArgument,
+                  fmt::format("a request header named '{}' can't be sent", lower(name)));
     has_content_type = has_content_type || lower(name) == "content-type";
     out.add(value.empty() ? name + ";" : name + ": " + value);  // "Name;" is how libcurl sends an empty value
   }
   if (!has_content_type && method != "GET" && method != "HEAD") out.add("Content-Type: application/json");
   if (!options.token.empty()) {
-    if (has_line_break(options.token)) return fail(ErrorCode::kInvalidArgument, "the token contains a line break");
+    if (has_line_break(options.token))
+      return fail(ErrorCode::kInvalidArgument, "the token contains a line break");
     out.add("Authorization: Bearer " + options.token);
   }
   out.add("Expect:");
@@ -193,7 +200,8 @@ void Client::State::set_body(const std::string& method, const std::string& body)
 Error Client::State::explain(CURLcode code, const Transfer& transfer, const std::string& url) const {
   const std::string what = fmt::format("{}: {}", url, curl_easy_strerror(code));
   if (transfer.refused_address)
-    return {ErrorCode::kPermissionDenied, fmt::format("{} leads to an address that is not on the public internet", url)};
+    return {ErrorCode::kPermissionDenied,
+            fmt::format("{} leads to an address that is not on the public internet", url)};
   if (transfer.too_long)
     return {ErrorCode::kResourceExhausted,
             fmt::format("the reply of {} is longer than {} bytes", url, transfer.max_reply_bytes)};
@@ -202,15 +210,20 @@ Error Client::State::explain(CURLcode code, const Transfer& transfer, const std:
       if (options.public_internet_only)
         return {ErrorCode::kPermissionDenied, fmt::format("{} is refused: only https is allowed there", url)};
       return {ErrorCode::kInvalidArgument, fmt::format("{} is neither an http nor an https address", url)};
-    case CURLE_URL_MALFORMAT: return {ErrorCode::kInvalidArgument, fmt::format("'{}' is no address", url)};
+    case CURLE_URL_MALFORMAT:
+      return {ErrorCode::kInvalidArgument, fmt::format("'{}' is no address", url)};
     case CURLE_OPERATION_TIMEDOUT: {
       curl_off_t sending_since_us = 0;
       curl_easy_getinfo(curl, CURLINFO_PRETRANSFER_TIME_T, &sending_since_us);
-      if (sending_since_us == 0) return {ErrorCode::kUnavailable, fmt::format("{}: nobody answers there", url)};
-      return {ErrorCode::kTimeout, fmt::format("{} did not answer within {} ms", url, options.timeout.count())};
+      if (sending_since_us == 0)
+        return {ErrorCode::kUnavailable, fmt::format("{}: nobody answers there", url)};
+      return {ErrorCode::kTimeout,
+              fmt::format("{} did not answer within {} ms", url, options.timeout.count())};
     }
-    case CURLE_OUT_OF_MEMORY: return {ErrorCode::kInternal, what};
-    default: return {ErrorCode::kUnavailable, what};
+    case CURLE_OUT_OF_MEMORY:
+      return {ErrorCode::kInternal, what};
+    default:
+      return {ErrorCode::kUnavailable, what};
   }
 }
 
@@ -222,7 +235,8 @@ Result<ClientResponse> Client::State::perform(Transfer& transfer, const std::str
 }
 
 Result<ClientResponse> Client::request(const std::string& method, const std::string& path_and_query,
-                                       const std::string& body, const std::map<std::string, std::string>& headers) {
+                                       const std::string& body,
+                                       const std::map<std::string, std::string>& headers) {
   if (state_->curl == nullptr) return fail(ErrorCode::kInternal, "libcurl can't be started");
   const std::string url = state_->options.base_url + path_and_query;
   Transfer transfer;
@@ -257,7 +271,8 @@ std::string url_encode(std::string_view text) {
   std::string out;
   for (const char c : text) {
     const auto byte = static_cast<unsigned char>(c);
-    if ((byte < 0x80 && std::isalnum(byte) != 0) || std::string_view("-._~").find(c) != std::string_view::npos)
+    if ((byte < 0x80 && std::isalnum(byte) != 0) ||
+        std::string_view("-._~").find(c) != std::string_view::npos)
       out += c;
     else
       out += fmt::format("%{:02X}", byte);

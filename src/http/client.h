@@ -14,10 +14,10 @@
 namespace aether::http {
 
 struct ClientOptions {
-  std::string base_url = {};                   // "http://127.0.0.1:8080"
+  std::string base_url = {};  // "http://127.0.0.1:8080"
   std::chrono::milliseconds connect_timeout{2000};
-  std::chrono::milliseconds timeout{30000};    // of a whole request
-  std::string token = {};                      // sent as Authorization: Bearer when not empty
+  std::chrono::milliseconds timeout{30000};  // of a whole request
+  std::string token = {};                    // sent as Authorization: Bearer when not empty
   std::size_t max_reply_bytes = 64u << 20;
   // For addresses on the public internet: https only, no redirects, and the connected address must be public
   // (no loopback, private, link-local or mapped address), whatever the name resolved to.
@@ -30,8 +30,9 @@ struct ClientResponse {
   std::string body;
 };
 
-// One connection, kept alive. From one thread at a time. Redirects are never followed and the proxy variables of the
-// environment are not read: a token and an address check mean something only for the host that was asked for.
+// One connection, kept alive. From one thread at a time. Redirects are never followed and the proxy variables
+// of the environment are not read: a token and an address check mean something only for the host that was
+// asked for.
 class Client {
  public:
   explicit Client(ClientOptions options);
@@ -42,11 +43,14 @@ class Client {
   // kUnavailable: nobody answers there; kTimeout; kPermissionDenied: refused by public_internet_only;
   // kResourceExhausted: the reply is too long. An HTTP status of 400 and more is a response, not an error.
   Result<ClientResponse> request(const std::string& method, const std::string& path_and_query,
-                                 const std::string& body = {}, const std::map<std::string, std::string>& headers = {});
-  // Hands the body over in pieces as it arrives; returning false ends the transfer, which is a success. No overall timeout.
-  // While nothing arrives it is called with no bytes, at least about once a second, so that the caller can end a silent transfer.
-  // The body of a reply with status 400 and more goes to the response instead, as request() has it.
-  Result<ClientResponse> stream(const std::string& path_and_query, const std::function<bool(std::string_view)>& on_bytes);
+                                 const std::string& body = {},
+                                 const std::map<std::string, std::string>& headers = {});
+  // Hands the body over in pieces as it arrives; returning false ends the transfer, which is a success. No
+  // overall timeout. While nothing arrives it is called with no bytes, at least about once a second, so that
+  // the caller can end a silent transfer. The body of a reply with status 400 and more goes to the response
+  // instead, as request() has it.
+  Result<ClientResponse> stream(const std::string& path_and_query,
+                                const std::function<bool(std::string_view)>& on_bytes);
 
  private:
   struct State;

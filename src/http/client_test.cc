@@ -16,7 +16,8 @@ Client client_of(const ScriptedServer& server, std::chrono::milliseconds timeout
 TEST(HttpClient, SendsMethodTargetBodyAndHeaders) {
   ScriptedServer server([](const ScriptedRequest&) { return scripted_reply(201, R"({"ok":true})"); });
   Client client({.base_url = server.url() + "/", .token = "aeth_test"});
-  const auto response = client.request("POST", "/api/v1/jobs?dry_run=true", R"({"gpus":1})", {{"Idempotency-Key", "k1"}});
+  const auto response =
+      client.request("POST", "/api/v1/jobs?dry_run=true", R"({"gpus":1})", {{"Idempotency-Key", "k1"}});
   ASSERT_TRUE(response) << response.error().message;
   EXPECT_EQ(response->status, 201);
   EXPECT_EQ(response->body, R"({"ok":true})");
@@ -42,7 +43,8 @@ TEST(HttpClient, KeepsOneConnectionForSeveralRequests) {
 }
 
 TEST(HttpClient, AnErrorStatusIsAResponse) {
-  ScriptedServer server([](const ScriptedRequest&) { return scripted_reply(404, R"({"code":"not_found"})"); });
+  ScriptedServer server(
+      [](const ScriptedRequest&) { return scripted_reply(404, R"({"code":"not_found"})"); });
   const auto response = client_of(server).request("GET", "/nothing");
   ASSERT_TRUE(response);
   EXPECT_EQ(response->status, 404);
@@ -61,7 +63,8 @@ TEST(HttpClient, NobodyThereIsUnavailable) {
 
 TEST(HttpClient, ASilentServerIsATimeout) {
   ScriptedServer server([](const ScriptedRequest&) { return std::string(); });
-  EXPECT_EQ(client_of(server, std::chrono::milliseconds(80)).request("GET", "/").error().code, ErrorCode::kTimeout);
+  EXPECT_EQ(client_of(server, std::chrono::milliseconds(80)).request("GET", "/").error().code,
+            ErrorCode::kTimeout);
 }
 
 TEST(HttpClient, AReplyCutShortIsUnavailable) {
@@ -80,7 +83,8 @@ TEST(HttpClient, AReplyLongerThanTheLimitIsRefused) {
 }
 
 TEST(HttpClient, FollowsNoRedirect) {
-  ScriptedServer server([](const ScriptedRequest&) { return scripted_reply(302, "", "text/plain", "Location: /other\r\n"); });
+  ScriptedServer server(
+      [](const ScriptedRequest&) { return scripted_reply(302, "", "text/plain", "Location: /other\r\n"); });
   const auto response = client_of(server).request("GET", "/");
   ASSERT_TRUE(response);
   EXPECT_EQ(response->status, 302);
@@ -97,8 +101,10 @@ TEST(HttpClient, RefusesHeadersThatWouldBreakTheRequest) {
 }
 
 TEST(HttpClient, RefusesOtherProtocols) {
-  EXPECT_EQ(Client({.base_url = "file:///etc"}).request("GET", "/passwd").error().code, ErrorCode::kInvalidArgument);
-  EXPECT_EQ(Client({.base_url = "gopher://127.0.0.1"}).request("GET", "/").error().code, ErrorCode::kInvalidArgument);
+  EXPECT_EQ(Client({.base_url = "file:///etc"}).request("GET", "/passwd").error().code,
+            ErrorCode::kInvalidArgument);
+  EXPECT_EQ(Client({.base_url = "gopher://127.0.0.1"}).request("GET", "/").error().code,
+            ErrorCode::kInvalidArgument);
 }
 
 TEST(HttpClient, IgnoresTheProxyOfTheEnvironment) {
@@ -112,8 +118,9 @@ TEST(HttpClient, IgnoresTheProxyOfTheEnvironment) {
 
 TEST(HttpClientStream, HandsTheBodyOverInPieces) {
   ScriptedServer server([](const ScriptedRequest&) {
-    return std::string("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nAether-Log-Offset: 7\r\n\r\n"
-                       "3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n");
+    return std::string(
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nAether-Log-Offset: 7\r\n\r\n"
+        "3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n");
   });
   std::string got;
   const auto response = client_of(server).stream("/log", [&](std::string_view bytes) {
@@ -128,7 +135,8 @@ TEST(HttpClientStream, HandsTheBodyOverInPieces) {
 
 TEST(HttpClientStream, TheCallerEndsASilentTransfer) {
   ScriptedServer server([](const ScriptedRequest&) {
-    return std::string("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n");  // and then nothing, ever
+    return std::string(
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n");  // and then nothing, ever
   });
   std::string got;
   const auto response = client_of(server).stream("/log", [&](std::string_view bytes) {
@@ -153,12 +161,14 @@ TEST(HttpClientStream, TheBodyOfAnErrorGoesToTheResponse) {
 }
 
 TEST(PublicInternetOnly, RefusesAddressesThatAreNotPublic) {
-  for (const char* host : {"127.0.0.1", "10.1.2.3", "172.16.0.1", "192.168.1.1", "169.254.169.254", "[::1]", "[fe80::1]",
-                           "[fc00::1]", "[::ffff:127.0.0.1]", "[::ffff:8.8.8.8]", "0.0.0.0", "localhost"}) {
+  for (const char* host :
+       {"127.0.0.1", "10.1.2.3", "172.16.0.1", "192.168.1.1", "169.254.169.254", "[::1]", "[fe80::1]",
+        "[fc00::1]", "[::ffff:127.0.0.1]", "[::ffff:8.8.8.8]", "0.0.0.0", "localhost"}) {
     Client client({.base_url = std::string("https://") + host, .public_internet_only = true});
     const auto response = client.request("GET", "/");
     ASSERT_FALSE(response) << host;
-    EXPECT_EQ(response.error().code, ErrorCode::kPermissionDenied) << host << ": " << response.error().message;
+    EXPECT_EQ(response.error().code, ErrorCode::kPermissionDenied)
+        << host << ": " << response.error().message;
   }
 }
 
@@ -170,11 +180,13 @@ TEST(PublicInternetOnly, RefusesPlainHttp) {
 }
 
 TEST(PublicAddress, KnowsTheSpecialRanges) {
-  for (const char* text : {"8.8.8.8", "172.15.0.1", "172.32.0.1", "100.128.0.1", "2a00:1450::1", "64:ff9b::808:808"})
+  for (const char* text :
+       {"8.8.8.8", "172.15.0.1", "172.32.0.1", "100.128.0.1", "2a00:1450::1", "64:ff9b::808:808"})
     EXPECT_TRUE(is_public_address(text)) << text;
-  for (const char* text : {"127.9.9.9", "100.64.0.1", "172.31.255.255", "192.0.2.1", "198.19.0.1", "224.0.0.1",
-                           "255.255.255.255", "::", "::1", "::7f00:1", "fec0::1", "ff02::1", "2001:db8::1", "2001::1",
-                           "2002:7f00:1::", "64:ff9b::7f00:1", "64:ff9b::a00:1", "no address", ""})
+  for (const char* text :
+       {"127.9.9.9", "100.64.0.1", "172.31.255.255", "192.0.2.1", "198.19.0.1", "224.0.0.1",
+        "255.255.255.255", "::", "::1", "::7f00:1", "fec0::1", "ff02::1", "2001:db8::1", "2001::1",
+        "2002:7f00:1::", "64:ff9b::7f00:1", "64:ff9b::a00:1", "no address", ""})
     EXPECT_FALSE(is_public_address(text)) << text;
 }
 

@@ -1,6 +1,6 @@
 #pragma once
-// For tests: a raw-socket HTTP server on 127.0.0.1 whose handler writes the reply's bytes itself, so that a test can send
-// what no proper server would: half a reply, a wrong length, a redirect.
+// For tests: a raw-socket HTTP server on 127.0.0.1 whose handler writes the reply's bytes itself, so that a
+// test can send what no proper server would: half a reply, a wrong length, a redirect.
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
@@ -27,13 +27,14 @@ struct ScriptedRequest {
   std::string path() const { return target.substr(0, target.find('?')); }
 };
 
-// The handler runs on the connection's thread; one call at a time. The connection stays open after the reply unless the
-// reply holds "Connection: close".
+// The handler runs on the connection's thread; one call at a time. The connection stays open after the reply
+// unless the reply holds "Connection: close".
 class ScriptedServer {
  public:
   using Handler = std::function<std::string(const ScriptedRequest&)>;
 
-  explicit ScriptedServer(Handler handler) : handler_(std::move(handler)), listener_(socket(AF_INET, SOCK_STREAM, 0)) {
+  explicit ScriptedServer(Handler handler)
+      : handler_(std::move(handler)), listener_(socket(AF_INET, SOCK_STREAM, 0)) {
     sockaddr_in address{};
     address.sin_family = AF_INET;
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
@@ -135,7 +136,8 @@ class ScriptedServer {
       at = line_end + 2;
     }
     const auto length = out.headers.find("content-length");
-    const std::size_t size = length == out.headers.end() ? 0 : std::strtoul(length->second.c_str(), nullptr, 10);
+    const std::size_t size =
+        length == out.headers.end() ? 0 : std::strtoul(length->second.c_str(), nullptr, 10);
     while (buffer.size() < size)
       if (!read_more(fd, buffer)) return false;
     out.body = buffer.substr(0, size);
@@ -155,7 +157,8 @@ class ScriptedServer {
 };
 
 // A well-formed reply.
-inline std::string scripted_reply(int status, std::string_view body, std::string_view content_type = "application/json",
+inline std::string scripted_reply(int status, std::string_view body,
+                                  std::string_view content_type = "application/json",
                                   std::string_view more_headers = {}) {
   return "HTTP/1.1 " + std::to_string(status) + " Scripted\r\nContent-Type: " + std::string(content_type) +
          "\r\nContent-Length: " + std::to_string(body.size()) + "\r\n" + std::string(more_headers) + "\r\n" +

@@ -1,8 +1,8 @@
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <fmt/format.h>
 
 #include "base/files.h"
 #include "carbon/contract_test.h"
@@ -21,20 +21,30 @@ Time at(std::string_view text) { return parse_rfc3339(text).value(); }
 std::string series(int days, Duration step, Time start = at("2024-01-01T00:00:00Z")) {
   std::string csv = "time,intensity\n";
   for (Time time = start; time < start + days * hours(24); time += step)
-    csv += fmt::format("{},{}\n", format_rfc3339(time), 100 + std::chrono::duration<double, std::ratio<3600>>(time - start).count());
+    csv += fmt::format("{},{}\n", format_rfc3339(time),
+                       100 + std::chrono::duration<double, std::ratio<3600>>(time - start).count());
   return csv;
 }
 
-std::unique_ptr<SeriesSource> source_of(const std::string& csv) { return SeriesSource::from_text(csv, {.path = "/data/gb.csv", .zone = "GB"}).value(); }
+std::unique_ptr<SeriesSource> source_of(const std::string& csv) {
+  return SeriesSource::from_text(csv, {.path = "/data/gb.csv", .zone = "GB"}).value();
+}
 
 INSTANTIATE_TEST_SUITE_P(
     Recorded, CarbonSourceContract,
-    testing::Values(CarbonSourceCase{"profile", [] { return std::make_unique<ProfileSource>(); }, at("2026-03-14T23:47:11.5Z")},
-                    CarbonSourceCase{"profile_on_the_half_hour", [] { return std::make_unique<ProfileSource>(); }, at("2026-03-16T12:30:00Z")},
-                    CarbonSourceCase{"series_in_its_dates", [] { return source_of(series(9, minutes(30))); }, at("2024-01-03T10:10:00Z")},
-                    CarbonSourceCase{"series_replayed", [] { return source_of(series(9, hours(1))); }, at("2026-03-14T23:47:11Z")},
-                    CarbonSourceCase{"series_before_its_dates", [] { return source_of(series(9, hours(1))); }, at("2020-03-14T23:47:11Z")},
-                    CarbonSourceCase{"series_of_one_day", [] { return source_of(series(1, minutes(15))); }, at("2026-03-14T23:47:11Z")}),
+    testing::Values(CarbonSourceCase{"profile", [] { return std::make_unique<ProfileSource>(); },
+                                     at("2026-03-14T23:47:11.5Z")},
+                    CarbonSourceCase{"profile_on_the_half_hour",
+                                     [] { return std::make_unique<ProfileSource>(); },
+                                     at("2026-03-16T12:30:00Z")},
+                    CarbonSourceCase{"series_in_its_dates", [] { return source_of(series(9, minutes(30))); },
+                                     at("2024-01-03T10:10:00Z")},
+                    CarbonSourceCase{"series_replayed", [] { return source_of(series(9, hours(1))); },
+                                     at("2026-03-14T23:47:11Z")},
+                    CarbonSourceCase{"series_before_its_dates", [] { return source_of(series(9, hours(1))); },
+                                     at("2020-03-14T23:47:11Z")},
+                    CarbonSourceCase{"series_of_one_day", [] { return source_of(series(1, minutes(15))); },
+                                     at("2026-03-14T23:47:11Z")}),
     [](const auto& parameter) { return parameter.param.name; });
 
 TEST(ProfileSource, SaysThatItIsNotMeasured) {
@@ -45,12 +55,16 @@ TEST(ProfileSource, SaysThatItIsNotMeasured) {
 }
 
 TEST(ProfileSource, HasADayAndAWeekend) {
-  EXPECT_GT(typical_intensity_g_per_kwh(at("2026-03-16T19:00:00Z")), typical_intensity_g_per_kwh(at("2026-03-16T13:00:00Z")));
-  EXPECT_DOUBLE_EQ(typical_intensity_g_per_kwh(at("2026-03-14T19:00:00Z")), 0.9 * typical_intensity_g_per_kwh(at("2026-03-16T19:00:00Z")));
-  EXPECT_DOUBLE_EQ(typical_intensity_g_per_kwh(at("2026-03-16T19:00:00Z")), typical_intensity_g_per_kwh(at("2026-03-17T19:00:00Z")));
+  EXPECT_GT(typical_intensity_g_per_kwh(at("2026-03-16T19:00:00Z")),
+            typical_intensity_g_per_kwh(at("2026-03-16T13:00:00Z")));
+  EXPECT_DOUBLE_EQ(typical_intensity_g_per_kwh(at("2026-03-14T19:00:00Z")),
+                   0.9 * typical_intensity_g_per_kwh(at("2026-03-16T19:00:00Z")));
+  EXPECT_DOUBLE_EQ(typical_intensity_g_per_kwh(at("2026-03-16T19:00:00Z")),
+                   typical_intensity_g_per_kwh(at("2026-03-17T19:00:00Z")));
   double largest_step = 0;
   for (Time time = at("2026-03-16T00:00:00Z"); time < at("2026-03-17T00:00:00Z"); time += minutes(30))
-    largest_step = std::max(largest_step, std::abs(typical_intensity_g_per_kwh(time + minutes(30)) - typical_intensity_g_per_kwh(time)));
+    largest_step = std::max(largest_step, std::abs(typical_intensity_g_per_kwh(time + minutes(30)) -
+                                                   typical_intensity_g_per_kwh(time)));
   EXPECT_LT(largest_step, 25);
 }
 
@@ -75,7 +89,8 @@ TEST(SeriesSource, OutsideItIsReplayedAtTheSameWeekdayAndHour) {
 TEST(SeriesSource, AChangeOfStepIsReadByTime) {
   std::string csv = series(2, minutes(30));
   const Time second_half = at("2024-01-03T00:00:00Z");
-  for (int i = 0; i < 2 * 96; ++i) csv += fmt::format("{},{}\n", format_rfc3339(second_half + i * minutes(15)), i % 2 == 0 ? 100 : 300);
+  for (int i = 0; i < 2 * 96; ++i)
+    csv += fmt::format("{},{}\n", format_rfc3339(second_half + i * minutes(15)), i % 2 == 0 ? 100 : 300);
   const auto report = source_of(csv)->fetch(at("2024-01-03T10:00:00Z")).value();
   EXPECT_DOUBLE_EQ(report.intensity_g_per_kwh, 200) << "the mean of two quarters";
   EXPECT_EQ(report.forecast.size(), 48u);
@@ -84,15 +99,21 @@ TEST(SeriesSource, AChangeOfStepIsReadByTime) {
 TEST(SeriesSource, RefusesWhatCannotBeAligned) {
   const auto error_of = [](const std::string& csv) {
     const auto source = SeriesSource::from_text(csv, {.path = "x.csv"});
-    return source ? std::string("accepted") : std::string(to_string(source.error().code)) + ": " + source.error().message;
+    return source ? std::string("accepted")
+                  : std::string(to_string(source.error().code)) + ": " + source.error().message;
   };
   EXPECT_THAT(error_of(""), testing::HasSubstr("less than one day"));
   EXPECT_THAT(error_of(series(1, hours(1)).substr(0, 200)), testing::StartsWith("corrupt"));
-  EXPECT_THAT(error_of("time,v\n2024-01-01T00:00:00Z,1\n2024-01-01T00:00:00Z,2\n"), testing::HasSubstr("line 3: "));
-  EXPECT_THAT(error_of("2024-01-01T00:00:00Z,1\n2024-01-01T04:00:00Z,2\n"), testing::HasSubstr("longest gap"));
-  for (const char* bad : {"2024-01-01T00:00:00Z", "yesterday,100", "2024-01-01T00:00:00Z,nan", "2024-01-01T00:00:00Z,-1", "2024-01-01T00:00:00Z,1e9",
-                          "2024-01-01T00:00:00Z,", "2024-01-01T00:00:00Z,100 g"})
-    EXPECT_THAT(error_of(std::string("time,v\n") + bad + "\n"), testing::StartsWith("corrupt: x.csv: line 2: ")) << bad;
+  EXPECT_THAT(error_of("time,v\n2024-01-01T00:00:00Z,1\n2024-01-01T00:00:00Z,2\n"),
+              testing::HasSubstr("line 3: "));
+  EXPECT_THAT(error_of("2024-01-01T00:00:00Z,1\n2024-01-01T04:00:00Z,2\n"),
+              testing::HasSubstr("longest gap"));
+  for (const char* bad :
+       {"2024-01-01T00:00:00Z", "yesterday,100", "2024-01-01T00:00:00Z,nan", "2024-01-01T00:00:00Z,-1",
+        "2024-01-01T00:00:00Z,1e9", "2024-01-01T00:00:00Z,", "2024-01-01T00:00:00Z,100 g"})
+    EXPECT_THAT(error_of(std::string("time,v\n") + bad + "\n"),
+                testing::StartsWith("corrupt: x.csv: line 2: "))
+        << bad;
   EXPECT_EQ(SeriesSource::open({.path = "/no/such.csv"}).error().code, ErrorCode::kNotFound);
 }
 

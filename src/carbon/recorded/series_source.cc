@@ -1,11 +1,11 @@
 #include "carbon/recorded/series_source.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cctype>
 #include <charconv>
 #include <cmath>
-
-#include <fmt/format.h>
 
 #include "base/files.h"
 
@@ -36,16 +36,19 @@ Result<CarbonPoint> parse_line(std::string_view line, int number) {
   const std::string_view text = trimmed(line.substr(comma + 1));
   double value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || end != text.data() + text.size() || !std::isfinite(value) || value < 0 || value > kMostPlausible)
+  if (error != std::errc() || end != text.data() + text.size() || !std::isfinite(value) || value < 0 ||
+      value > kMostPlausible)
     return bad_line(number, fmt::format("'{}' is no intensity between 0 and {} g/kWh", text, kMostPlausible));
   return CarbonPoint{*time, value};
 }
 
 Result<void> check_order(const CarbonPoint& previous, const CarbonPoint& point, int number) {
   if (point.time <= previous.time)
-    return bad_line(number, fmt::format("{} is not after {}", format_rfc3339(point.time), format_rfc3339(previous.time)));
+    return bad_line(
+        number, fmt::format("{} is not after {}", format_rfc3339(point.time), format_rfc3339(previous.time)));
   if (point.time - previous.time > kLongestGap)
-    return bad_line(number, fmt::format("nothing between {} and {}; the longest gap is 3 h", format_rfc3339(previous.time), format_rfc3339(point.time)));
+    return bad_line(number, fmt::format("nothing between {} and {}; the longest gap is 3 h",
+                                        format_rfc3339(previous.time), format_rfc3339(point.time)));
   return {};
 }
 
@@ -71,17 +74,20 @@ std::string date_of(Time time) { return format_rfc3339(time).substr(0, 10); }
 
 }  // namespace
 
-SeriesSource::SeriesSource(std::vector<CarbonPoint> points, SeriesOptions options) : points_(std::move(points)), options_(std::move(options)) {
+SeriesSource::SeriesSource(std::vector<CarbonPoint> points, SeriesOptions options)
+    : points_(std::move(points)), options_(std::move(options)) {
   end_ = points_.back().time + (points_.back().time - points_[points_.size() - 2].time);
   const Duration length = end_ - points_.front().time;
   const Duration unit = length >= kWeek ? kWeek : kDay;
   period_ = length / unit * unit;
 }
 
-Result<std::unique_ptr<SeriesSource>> SeriesSource::from_text(std::string_view csv, const SeriesOptions& options) {
+Result<std::unique_ptr<SeriesSource>> SeriesSource::from_text(std::string_view csv,
+                                                              const SeriesOptions& options) {
   auto points = parse_series(csv);
   if (!points) return fail_with_context(options.path, points.error());
-  if (points->size() < 2 || points->back().time - points->front().time + ((*points)[1].time - points->front().time) < kDay)
+  if (points->size() < 2 ||
+      points->back().time - points->front().time + ((*points)[1].time - points->front().time) < kDay)
     return fail(ErrorCode::kCorrupt, fmt::format("{}: less than one day of values", options.path));
   return std::unique_ptr<SeriesSource>(new SeriesSource(std::move(*points), options));
 }
@@ -101,7 +107,8 @@ Time SeriesSource::recorded_time(Time time) const {
 }
 
 double SeriesSource::mean_g_per_kwh(Time from, Time to) const {
-  auto point = std::upper_bound(points_.begin(), points_.end(), from, [](Time time, const CarbonPoint& p) { return time < p.time; });
+  auto point = std::upper_bound(points_.begin(), points_.end(), from,
+                                [](Time time, const CarbonPoint& p) { return time < p.time; });
   if (point != points_.begin()) --point;
   double sum = 0;
   for (Time start = from; start < to && point != points_.end(); ++point) {
@@ -123,7 +130,8 @@ Result<CarbonReport> SeriesSource::fetch(Time now) {
   CarbonReport report;
   report.zone = options_.zone;
   report.source = "recorded series " + options_.path.substr(options_.path.rfind('/') + 1);
-  report.label = fmt::format("recorded {} to {}{}", date_of(points_.front().time), date_of(points_.back().time), replayed ? ", replayed, not measured today" : "");
+  report.label = fmt::format("recorded {} to {}{}", date_of(points_.front().time),
+                             date_of(points_.back().time), replayed ? ", replayed, not measured today" : "");
   report.is_estimated = replayed;
   report.intensity_g_per_kwh = value_at(slot);
   report.observed_at = slot;

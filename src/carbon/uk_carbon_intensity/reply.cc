@@ -1,9 +1,9 @@
 #include "carbon/uk_carbon_intensity/reply.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
-
-#include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 namespace aether::carbon {
@@ -32,7 +32,8 @@ Result<std::optional<double>> value_of(const Json& intensity, const char* key) {
   if (!value->is_number()) return corrupt(fmt::format("{} is no number", key));
   const double number = value->get<double>();
   if (!std::isfinite(number) || number < 0 || number > kMostPlausible)
-    return corrupt(fmt::format("{} is {} g/kWh; more than 0 and at most {} is plausible", key, number, kMostPlausible));
+    return corrupt(
+        fmt::format("{} is {} g/kWh; more than 0 and at most {} is plausible", key, number, kMostPlausible));
   return std::optional(number);
 }
 
@@ -98,8 +99,10 @@ Result<UkReply> parse_reply(std::string_view body) {
     if (half_hour->best()) reply.half_hours.push_back(*half_hour);
   }
   auto& half_hours = reply.half_hours;
-  std::stable_sort(half_hours.begin(), half_hours.end(), [](const HalfHour& a, const HalfHour& b) { return a.from < b.from; });
-  half_hours.erase(std::unique(half_hours.begin(), half_hours.end(), [](const HalfHour& a, const HalfHour& b) { return a.from == b.from; }),
+  std::stable_sort(half_hours.begin(), half_hours.end(),
+                   [](const HalfHour& a, const HalfHour& b) { return a.from < b.from; });
+  half_hours.erase(std::unique(half_hours.begin(), half_hours.end(),
+                               [](const HalfHour& a, const HalfHour& b) { return a.from == b.from; }),
                    half_hours.end());
   if (half_hours.empty()) return corrupt("it holds no value");
   return reply;

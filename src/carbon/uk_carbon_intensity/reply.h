@@ -1,6 +1,7 @@
 #pragma once
-// The API's replies. Tolerant where its two descriptions differ (CARBON notes in docs): the outer "data" is an object or an
-// array, times have no seconds, "actual" is null in the future. Internal to the adapter. Pure.
+// The API's replies. Tolerant where its two descriptions differ (CARBON notes in docs): the outer "data" is
+// an object or an array, times have no seconds, "actual" is null in the future. Internal to the adapter.
+// Pure.
 #include <optional>
 #include <string>
 #include <string_view>
@@ -20,8 +21,9 @@ struct HalfHour {
 };
 
 struct UkReply {
-  std::vector<HalfHour> half_hours;  // ascending, no two of the same start; those without any value are left out
-  std::string region;                // "South England" in a regional reply
+  std::vector<HalfHour>
+      half_hours;      // ascending, no two of the same start; those without any value are left out
+  std::string region;  // "South England" in a regional reply
 };
 
 // kCorrupt with what is wrong.

@@ -16,7 +16,8 @@ struct UkCarbonIntensityOptions {
   bool public_internet_only = true;
 };
 
-// 5 s and 1 MiB per request. A failure leaves nothing behind: the caller keeps its last report and shows its age.
+// 5 s and 1 MiB per request. A failure leaves nothing behind: the caller keeps its last report and shows its
+// age.
 class UkCarbonIntensitySource final : public CarbonSource {
  public:
   explicit UkCarbonIntensitySource(UkCarbonIntensityOptions options);

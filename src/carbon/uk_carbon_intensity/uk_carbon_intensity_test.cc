@@ -1,8 +1,8 @@
-#include <cmath>
-
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+
+#include <cmath>
 
 #include "carbon/contract_test.h"
 #include "carbon/uk_carbon_intensity/reply.h"
@@ -26,8 +26,10 @@ std::string entry(int half_hours_ahead, bool regional) {
   const Time from = kSlot + half_hours_ahead * std::chrono::minutes(30);
   const int value = 120 + half_hours_ahead;
   std::string intensity = regional ? fmt::format(R"({{"forecast":{},"index":"moderate"}})", value)
-                                   : fmt::format(R"({{"forecast":{},"actual":{},"index":"moderate"}})", value, half_hours_ahead == 0 ? "118" : "null");
-  std::string out = fmt::format(R"({{"from":"{}","to":"{}","intensity":{})", short_time(from), short_time(from + std::chrono::minutes(30)), intensity);
+                                   : fmt::format(R"({{"forecast":{},"actual":{},"index":"moderate"}})", value,
+                                                 half_hours_ahead == 0 ? "118" : "null");
+  std::string out = fmt::format(R"({{"from":"{}","to":"{}","intensity":{})", short_time(from),
+                                short_time(from + std::chrono::minutes(30)), intensity);
   if (regional) out += R"(,"generationmix":[{"fuel":"wind","perc":41.2}])";
   return out + "}";
 }
@@ -38,22 +40,28 @@ std::string entries(int from, int to, bool regional) {
 }
 std::string national(int from, int to) { return R"({"data":)" + entries(from, to, false) + "}"; }
 std::string region(bool in_array) {
-  const std::string data = R"({"regionid":12,"dnoregion":"SSE South","shortname":"South England","postcode":"RG10","data":)" + entries(-1, 96, true) + "}";
+  const std::string data =
+      R"({"regionid":12,"dnoregion":"SSE South","shortname":"South England","postcode":"RG10","data":)" +
+      entries(-1, 96, true) + "}";
   return in_array ? R"({"data":[)" + data + "]}" : R"({"data":)" + data + "}";
 }
 
 std::string api(const ScriptedRequest& request, bool region_in_array = false) {
   if (request.target == "/intensity") return scripted_reply(200, national(0, 1));
   if (request.target == "/intensity/2026-01-15T09:30Z/fw48h") return scripted_reply(200, national(0, 97));
-  if (request.target == "/regional/intensity/2026-01-15T09:30Z/fw48h/postcode/RG10") return scripted_reply(200, region(region_in_array));
-  return scripted_reply(400, R"({"error":{"code":"400 Bad Request","message":"Please enter a valid address"}})");
+  if (request.target == "/regional/intensity/2026-01-15T09:30Z/fw48h/postcode/RG10")
+    return scripted_reply(200, region(region_in_array));
+  return scripted_reply(400,
+                        R"({"error":{"code":"400 Bad Request","message":"Please enter a valid address"}})");
 }
 
 // The adapter with the server that it talks to.
 class ReplayedSource final : public CarbonSource {
  public:
   explicit ReplayedSource(ScriptedServer::Handler handler, std::string postcode = {})
-      : server_(std::move(handler)), source_({.postcode = std::move(postcode), .base_url = server_.url(), .public_internet_only = false}) {}
+      : server_(std::move(handler)),
+        source_({.postcode = std::move(postcode), .base_url = server_.url(), .public_internet_only = false}) {
+  }
   Result<CarbonReport> fetch(Time now) override { return source_.fetch(now); }
   const ScriptedServer& server() const { return server_; }
 
@@ -70,12 +78,28 @@ ErrorCode code_of(const std::string& reply) {
   return report ? ErrorCode::kInternal : report.error().code;
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    UkCarbonIntensity, CarbonSourceContract,
-    testing::Values(CarbonSourceCase{"national", [] { return std::make_unique<ReplayedSource>([](const auto& r) { return api(r); }); }, kNow},
-                    CarbonSourceCase{"regional_object", [] { return std::make_unique<ReplayedSource>([](const auto& r) { return api(r, false); }, "rg10 1AA"); }, kNow},
-                    CarbonSourceCase{"regional_array", [] { return std::make_unique<ReplayedSource>([](const auto& r) { return api(r, true); }, "RG10"); }, kNow}),
-    [](const auto& parameter) { return parameter.param.name; });
+INSTANTIATE_TEST_SUITE_P(UkCarbonIntensity, CarbonSourceContract,
+                         testing::Values(CarbonSourceCase{"national",
+                                                          [] {
+                                                            return std::make_unique<ReplayedSource>(
+                                                                [](const auto& r) { return api(r); });
+                                                          },
+                                                          kNow},
+                                         CarbonSourceCase{"regional_object",
+                                                          [] {
+                                                            return std::make_unique<ReplayedSource>(
+                                                                [](const auto& r) { return api(r, false); },
+                                                                "rg10 1AA");
+                                                          },
+                                                          kNow},
+                                         CarbonSourceCase{"regional_array",
+                                                          [] {
+                                                            return std::make_unique<ReplayedSource>(
+                                                                [](const auto& r) { return api(r, true); },
+                                                                "RG10");
+                                                          },
+                                                          kNow}),
+                         [](const auto& parameter) { return parameter.param.name; });
 
 TEST(UkCarbonIntensity, TheMeasuredValueWinsAndTheForecastFollows) {
   ReplayedSource source([](const auto& request) { return api(request); });
@@ -90,7 +114,10 @@ TEST(UkCarbonIntensity, TheMeasuredValueWinsAndTheForecastFollows) {
 }
 
 TEST(UkCarbonIntensity, WithoutAMeasurementTheForecastIsEstimated) {
-  ReplayedSource source([](const auto& request) { return request.target == "/intensity" ? scripted_reply(200, national(-1, 0)) : scripted_reply(200, national(0, 97)); });
+  ReplayedSource source([](const auto& request) {
+    return request.target == "/intensity" ? scripted_reply(200, national(-1, 0))
+                                          : scripted_reply(200, national(0, 97));
+  });
   auto later = source.fetch(kNow + std::chrono::minutes(30));
   ASSERT_TRUE(later) << later.error().message;
   EXPECT_TRUE(later->is_estimated);
@@ -114,17 +141,21 @@ TEST(UkCarbonIntensity, OnlyTheFirstPartOfAPostcodeLeavesTheHouse) {
 TEST(UkCarbonIntensity, AFailureSaysWhetherToAskAgain) {
   EXPECT_EQ(code_of(scripted_reply(429, "")), ErrorCode::kUnavailable);
   EXPECT_EQ(code_of(scripted_reply(500, "<html>")), ErrorCode::kUnavailable);
-  EXPECT_EQ(code_of(scripted_reply(302, "", "text/html", "Location: http://169.254.169.254/\r\n")), ErrorCode::kUnavailable);
-  EXPECT_EQ(code_of("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 9\r\n\r\n{"), ErrorCode::kUnavailable);
+  EXPECT_EQ(code_of(scripted_reply(302, "", "text/html", "Location: http://169.254.169.254/\r\n")),
+            ErrorCode::kUnavailable);
+  EXPECT_EQ(code_of("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 9\r\n\r\n{"),
+            ErrorCode::kUnavailable);
   EXPECT_EQ(code_of(scripted_reply(200, std::string((1 << 20) + 1, ' '))), ErrorCode::kCorrupt);
   EXPECT_EQ(code_of(scripted_reply(200, national(5, 9))), ErrorCode::kCorrupt) << "no value for now";
-  ReplayedSource source([](const auto&) { return scripted_reply(400, R"({"error":{"message":"Please\u001b[2J wait"}})"); });
+  ReplayedSource source(
+      [](const auto&) { return scripted_reply(400, R"({"error":{"message":"Please\u001b[2J wait"}})"); });
   EXPECT_THAT(source.fetch(kNow).error().message, testing::HasSubstr("answered 400 Please\\x1b[2J wait"));
 }
 
 TEST(UkCarbonIntensity, RecoversAfterAFailure) {
   int calls = 0;
-  ReplayedSource source([&](const auto& request) { return ++calls == 1 ? scripted_reply(503, "") : api(request); });
+  ReplayedSource source(
+      [&](const auto& request) { return ++calls == 1 ? scripted_reply(503, "") : api(request); });
   EXPECT_EQ(source.fetch(kNow).error().code, ErrorCode::kUnavailable);
   EXPECT_TRUE(source.fetch(kNow));
 }
@@ -133,7 +164,8 @@ TEST(UkCarbonIntensity, ByDefaultOnlyThePublicInternetIsAsked) {
   ScriptedServer server([](const auto& request) { return api(request); });
   UkCarbonIntensitySource plain({.postcode = {}, .base_url = server.url()});
   EXPECT_EQ(plain.fetch(kNow).error().code, ErrorCode::kPermissionDenied);
-  UkCarbonIntensitySource local({.postcode = {}, .base_url = "https://127.0.0.1:" + std::to_string(server.port())});
+  UkCarbonIntensitySource local(
+      {.postcode = {}, .base_url = "https://127.0.0.1:" + std::to_string(server.port())});
   EXPECT_EQ(local.fetch(kNow).error().code, ErrorCode::kPermissionDenied);
   EXPECT_TRUE(server.requests().empty());
 }
@@ -144,11 +176,15 @@ TEST(UkReply, RefusesWhatMakesNoSense) {
   };
   const std::string from = "2026-01-15T09:30Z", to = "2026-01-15T10:00Z";
   EXPECT_TRUE(parse_reply(with(from, to, R"({"forecast":1})")));
-  for (const std::string& bad : {std::string(), std::string("null"), std::string("[]"), std::string("{}"), std::string(R"({"data":7})"), std::string(R"({"data":[]})"),
-                                 std::string(R"({"data":{"data":{}}})"), std::string(R"({"data":[{}]})"), std::string(R"({"data":[7]})"), with("soon", to, R"({"forecast":1})"),
-                                 with(to, from, R"({"forecast":1})"), with(from, "2026-01-17T10:00Z", R"({"forecast":1})"), with(from, to, "7"),
-                                 with(from, to, R"({"forecast":-1})"), with(from, to, R"({"forecast":"1"})"), with(from, to, R"({"forecast":2001})"),
-                                 with(from, to, R"({"forecast":1e999})"), with(from, to, R"({"forecast":null,"actual":null})"), std::string(100'000, '[')}) {
+  for (const std::string& bad :
+       {std::string(), std::string("null"), std::string("[]"), std::string("{}"),
+        std::string(R"({"data":7})"), std::string(R"({"data":[]})"), std::string(R"({"data":{"data":{}}})"),
+        std::string(R"({"data":[{}]})"), std::string(R"({"data":[7]})"),
+        with("soon", to, R"({"forecast":1})"), with(to, from, R"({"forecast":1})"),
+        with(from, "2026-01-17T10:00Z", R"({"forecast":1})"), with(from, to, "7"),
+        with(from, to, R"({"forecast":-1})"), with(from, to, R"({"forecast":"1"})"),
+        with(from, to, R"({"forecast":2001})"), with(from, to, R"({"forecast":1e999})"),
+        with(from, to, R"({"forecast":null,"actual":null})"), std::string(100'000, '[')}) {
     const auto reply = parse_reply(bad);
     ASSERT_FALSE(reply) << bad.substr(0, 100);
     EXPECT_EQ(reply.error().code, ErrorCode::kCorrupt);
@@ -156,7 +192,9 @@ TEST(UkReply, RefusesWhatMakesNoSense) {
 }
 
 TEST(UkReply, SortsAndDropsRepeats) {
-  const UkReply reply = parse_reply(R"({"data":[)" + entry(2, false) + "," + entry(0, false) + "," + entry(2, false) + "]}").value();
+  const UkReply reply =
+      parse_reply(R"({"data":[)" + entry(2, false) + "," + entry(0, false) + "," + entry(2, false) + "]}")
+          .value();
   ASSERT_EQ(reply.half_hours.size(), 2u);
   EXPECT_EQ(reply.half_hours[0].from, kSlot);
   EXPECT_EQ(reply.half_hours[0].actual, 118);
@@ -171,9 +209,11 @@ TEST(UkReply, ReadsTimesWithAndWithoutSeconds) {
 }
 
 TEST(UkReply, ACutAtAnyByteIsCorruptAndAChangedByteNeverBreaksIt) {
-  const std::string body = R"({"data":[{"regionid":12,"shortname":"South","data":)" + entries(0, 3, true) + "}]}";
+  const std::string body =
+      R"({"data":[{"regionid":12,"shortname":"South","data":)" + entries(0, 3, true) + "}]}";
   ASSERT_TRUE(parse_reply(body));
-  for (std::size_t cut = 0; cut < body.size(); ++cut) EXPECT_EQ(parse_reply(body.substr(0, cut)).error().code, ErrorCode::kCorrupt) << cut;
+  for (std::size_t cut = 0; cut < body.size(); ++cut)
+    EXPECT_EQ(parse_reply(body.substr(0, cut)).error().code, ErrorCode::kCorrupt) << cut;
   for (std::size_t at = 0; at < body.size(); ++at)
     for (const char c : {'\0', '"', '{', '}', '[', ',', '9', '-', '\xff'}) {
       std::string changed = body;

@@ -95,3 +95,12 @@ export function shortGpuName(name: string | null | undefined): string {
   if (!name) return 'GPU';
   return name.replace(/^(NVIDIA|Tesla)\s+/i, '').replace(/^(GeForce)\s+/i, '').split(/[\s-](?:SXM|PCIe|HBM|\d+GB)/i)[0]!;
 }
+
+const unitWords: Record<string, string> = { mb: 'MiB', c: '°C', w: 'W', pct: '%', mhz: 'MHz', s: 's', j: 'J' };
+/** "memory_used_mb" as "memory used, MiB": the unit of a name is its last word. */
+export function featureWords(name: string): string {
+  const parts = name.split('_');
+  const unit = parts.length > 1 ? unitWords[parts[parts.length - 1]!] : undefined;
+  const words = (unit ? parts.slice(0, -1) : parts).join(' ').replace(/\bgpu\b/g, 'GPU');
+  return unit ? `${words}, ${unit}` : words;
+}

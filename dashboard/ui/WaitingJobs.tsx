@@ -102,7 +102,7 @@ function Bar({ job, eta, now, x }: { job: Job; eta: NonNullable<Explain['start_e
 
 function ticks(now: number): number[] {
   const step = 2 * 3_600_000;
-  const first = Math.ceil((now + 3_600_000) / step) * step;
+  const first = Math.ceil((now + 4_500_000) / step) * step;
   return [0, 1, 2].map((i) => first + i * step).filter((t) => t < now + axisHours * 3_600_000 * 0.95);
 }
 

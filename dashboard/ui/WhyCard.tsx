@@ -3,7 +3,7 @@ import type { Check, Explain, Job, Reason } from '@/api/types';
 import { clock, duration, instant, parseTime } from '@/lib/format';
 import { jobGroup, reasonChip } from '@/lib/reasons';
 import { jobUrl } from '@/lib/url';
-import { useFetch, useNow } from './hooks';
+import { useFetch, useNow, useStore } from './hooks';
 import { Icon } from './Icon';
 import { EntityLink } from './navigation';
 import { Empty, Panel, Problem, SkeletonRows } from './parts';
@@ -21,6 +21,8 @@ export function useExplain(job: Job | null) {
 export function WhyCard({ job }: { job: Job | null }) {
   const explain = useExplain(job);
   const now = useNow();
+  const loaded = useStore((s) => s.loaded.jobs);
+  if (!job && !loaded) return <Panel className="why-card" title="Why does it wait?"><SkeletonRows rows={4} label="Loading the reason" /></Panel>;
   if (!job) {
     return <Panel className="why-card" title="Why does it wait?"><Empty><p>Nothing is waiting. When a job has to wait, the scheduler’s reason for it is shown here.</p></Empty></Panel>;
   }

@@ -29,8 +29,13 @@ function useEtas(jobs: readonly Job[]): Etas {
     const abort = new AbortController();
     const ask = async (): Promise<void> => {
       const ids = key ? key.split(' ') : [];
-      const found = await Promise.all(ids.map((id) => getJson<Explain>(`/jobs/${id}/explain`, abort.signal).then((e) => [id, e.start_eta] as const, () => [id, null] as const)));
-      if (!abort.signal.aborted) setEtas(new Map(found.flatMap(([id, eta]) => (eta ? [[id, eta] as const] : []))));
+      const found = await Promise.all(ids.map((id) => getJson<Explain>(`/jobs/${id}/explain`, abort.signal).then((e) => [id, e.start_eta ?? null] as const, () => [id, undefined] as const)));
+      if (abort.signal.aborted) return;
+      // What could not be asked keeps its last answer; null is an answer.
+      setEtas((old) => new Map(found.flatMap(([id, eta]) => {
+        const known = eta === undefined ? old.get(id) : eta;
+        return known ? [[id, known] as const] : [];
+      })));
     };
     void ask();
     const timer = setInterval(() => void ask(), explainEveryMs);

@@ -66,7 +66,8 @@ export function counter(seconds: number): string {
 export function parseTime(text: string | null | undefined): number | null {
   if (!text) return null;
   const ms = Date.parse(text);
-  return Number.isNaN(ms) ? null : ms;
+  // 1970 is how a clock says that it does not know.
+  return Number.isNaN(ms) || ms < 86_400_000 ? null : ms;
 }
 
 const two = (n: number): string => String(n).padStart(2, '0');

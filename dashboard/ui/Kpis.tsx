@@ -77,7 +77,7 @@ function CarbonTile({ carbon }: { carbon: Carbon | null }) {
   const aside = (
     <>
       {carbon.is_estimated ? <span className="pill warn">estimate</span> : <span className="pill">measured</span>}
-      <span className="src">{(carbon.label || carbon.source).replace(/\s*\(not measured\)/, '')}, {age === null ? 'age unknown' : `${duration(age)} old`}</span>
+      <span className="src">{(carbon.label || carbon.source).replace(/\s*[,(]\s*not (measured|a measurement).*$/, '')}, {age === null ? 'age unknown' : `${duration(age)} old`}</span>
     </>
   );
   return (

@@ -90,7 +90,8 @@ function reasonText(r: Reason): string {
 
 export function etaSentence(eta: Explain['start_eta'], now: number, withHitRate = false): string {
   const p50 = parseTime(eta?.p50);
-  if (p50 === null) return 'no estimate yet';
+  const latest = parseTime(eta?.latest);
+  if (p50 === null) return latest === null ? 'no estimate yet' : `starts by ${instant(latest, now)} at the latest`;
   const from = parseTime(eta?.p10);
   const to = parseTime(eta?.p90);
   const spread = from !== null && to !== null ? ` (${clock(from)}–${clock(to)})` : '';

@@ -29,6 +29,9 @@ describe('Ring', () => {
     for (const v of [1, 3, null, null, 10, null]) ring.push(v);
     expect(ring.downsample(3)).toEqual([2, NaN, 10]);
     expect(ring.downsample(10)).toHaveLength(6);
+    const late = new Ring(4);
+    for (const v of [null, null, 5, 6]) late.push(v);
+    expect(late.downsample(2)).toEqual([5, 6]);
   });
   it('refuses a capacity that holds nothing', () => {
     expect(() => new Ring(0)).toThrow(RangeError);

@@ -84,7 +84,10 @@ export function instant(ms: Maybe, now: number): string {
   if (!known(ms)) return missing;
   const d = new Date(ms);
   const sameDay = d.toDateString() === new Date(now).toDateString();
-  return sameDay ? clock(ms) : `${d.getFullYear()}-${two(d.getMonth() + 1)}-${two(d.getDate())} ${clock(ms)}`;
+  if (sameDay) return clock(ms);
+  // Within the week the weekday says it shorter and as surely.
+  if (Math.abs(ms - now) < 6 * 86_400_000) return `${['Sun', 'Mon', 'Tue', 'Wed', 'Thu', 'Fri', 'Sat'][d.getDay()]} ${clock(ms)}`;
+  return `${d.getFullYear()}-${two(d.getMonth() + 1)}-${two(d.getDate())} ${clock(ms)}`;
 }
 
 export function plural(n: number, one: string, many = `${one}s`): string {

@@ -99,7 +99,13 @@ export function etaSentence(eta: Explain['start_eta'], now: number, withHitRate 
   return `starts ≈ ${instant(p50, now)}${spread}${hit}`;
 }
 
+/** Names of checks that read well whether they passed or not. */
+const checkNames: Record<string, string> = {
+  INFEASIBLE: 'Fits this cluster', INSUFFICIENT_GPUS: 'Free GPUs', INSUFFICIENT_VRAM: 'GPU memory', PRIORITY: 'Turn', POWER_BUDGET: 'Power cap', CARBON_WINDOW: 'Cleaner power',
+  THERMAL: 'Cool enough', GPU_QUARANTINED: 'Healthy GPUs', NODE_DRAINED: 'Nodes in service', NODE_STALE: 'Nodes that report', QUOTA: 'Quota', DEPENDENCY: 'Earlier jobs',
+};
 export function codeWords(code: string): string {
+  if (checkNames[code]) return checkNames[code];
   const words = code.toLowerCase().replace(/_/g, ' ').replace(/\bgpus?\b/g, (m) => (m === 'gpu' ? 'GPU' : 'GPUs')).replace(/\bvram\b/g, 'GPU memory');
   return words.charAt(0).toUpperCase() + words.slice(1);
 }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { bytes, carbonMass, counter, duration, energy, featureWords, integer, memory, percent, power, shortGpuName, plural } from '@/lib/format';
+import { bytes, carbonMass, counter, duration, energy, featureWords, instant, integer, memory, parseTime, percent, power, shortGpuName, plural } from '@/lib/format';
 import { joinCommand, quoteWord, splitCommand } from '@/lib/argv';
 import { parseDuration, parseMemoryMb } from '@/lib/quantity';
 import { jobGroup, reasonChip, stateWord } from '@/lib/reasons';
@@ -28,6 +28,11 @@ describe('numbers', () => {
   it('tell a length of time in at most two units', () => {
     expect([5, 59.6, 1020, 7500, 7200, 100000].map(duration)).toEqual(['5 s', '1 min', '17 min', '2 h 05 min', '2 h', '1 d 3 h']);
     expect(counter(72)).toBe('1:12');
+  });
+  it('name the day only when it is another', () => {
+    const at = (day: number, hour: number) => new Date(2026, 0, day, hour, 5).getTime();
+    expect([at(15, 9), at(16, 9), at(30, 9)].map((t) => instant(t, at(15, 12)))).toEqual(['09:05', 'Fri 09:05', '2026-01-30 09:05']);
+    expect(parseTime('1970-01-01T00:00:00Z')).toBeNull();
   });
   it('name GPUs the way people do', () => {
     expect(['NVIDIA H200', 'Tesla V100-SXM2-16GB', 'NVIDIA A100-PCIE-40GB', 'NVIDIA GeForce RTX 4090', 'NVIDIA H100 80GB HBM3'].map(shortGpuName)).toEqual(['H200', 'V100', 'A100', 'RTX 4090', 'H100']);

@@ -58,7 +58,7 @@ export interface Reason { code: string; blocking: boolean; text?: string; summar
 export interface Explain {
   job: string; state: string; evaluated_at: string | null; cycle: number | null; summary: string; reasons: Reason[];
   counterfactuals?: { change: Record<string, unknown>; starts: string | null; via?: string; text?: string }[];
-  queue_position?: number | null; start_eta?: { p10?: string | null; p50?: string | null; p90?: string | null; interval?: number | null; coverage_30d?: number | null } | null;
+  queue_position?: number | null; start_eta?: { p10?: string | null; p50?: string | null; p90?: string | null; latest?: string | null; interval?: number | null; coverage_30d?: number | null } | null;
   counts?: Record<string, unknown> | null; checks?: Check[]; placement: Placement | null; model?: ModelRef | null;
 }
 export interface JobEvent { time: string; from: string | null; to: string; actor: string; reason: string | null; epoch: number | null; attempt: number | null }

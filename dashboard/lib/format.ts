@@ -66,7 +66,8 @@ export function counter(seconds: number): string {
 export function parseTime(text: string | null | undefined): number | null {
   if (!text) return null;
   const ms = Date.parse(text);
-  return Number.isNaN(ms) ? null : ms;
+  // 1970 is how a clock says that it does not know.
+  return Number.isNaN(ms) || ms < 86_400_000 ? null : ms;
 }
 
 const two = (n: number): string => String(n).padStart(2, '0');
@@ -83,7 +84,10 @@ export function instant(ms: Maybe, now: number): string {
   if (!known(ms)) return missing;
   const d = new Date(ms);
   const sameDay = d.toDateString() === new Date(now).toDateString();
-  return sameDay ? clock(ms) : `${d.getFullYear()}-${two(d.getMonth() + 1)}-${two(d.getDate())} ${clock(ms)}`;
+  if (sameDay) return clock(ms);
+  // Within the week the weekday says it shorter and as surely.
+  if (Math.abs(ms - now) < 6 * 86_400_000) return `${['Sun', 'Mon', 'Tue', 'Wed', 'Thu', 'Fri', 'Sat'][d.getDay()]} ${clock(ms)}`;
+  return `${d.getFullYear()}-${two(d.getMonth() + 1)}-${two(d.getDate())} ${clock(ms)}`;
 }
 
 export function plural(n: number, one: string, many = `${one}s`): string {
@@ -94,4 +98,13 @@ export function plural(n: number, one: string, many = `${one}s`): string {
 export function shortGpuName(name: string | null | undefined): string {
   if (!name) return 'GPU';
   return name.replace(/^(NVIDIA|Tesla)\s+/i, '').replace(/^(GeForce)\s+/i, '').split(/[\s-](?:SXM|PCIe|HBM|\d+GB)/i)[0]!;
+}
+
+const unitWords: Record<string, string> = { mb: 'MiB', c: '°C', w: 'W', pct: '%', mhz: 'MHz', s: 's', j: 'J' };
+/** "memory_used_mb" as "memory used, MiB": the unit of a name is its last word. */
+export function featureWords(name: string): string {
+  const parts = name.split('_');
+  const unit = parts.length > 1 ? unitWords[parts[parts.length - 1]!] : undefined;
+  const words = (unit ? parts.slice(0, -1) : parts).join(' ').replace(/\bgpu\b/g, 'GPU');
+  return unit ? `${words}, ${unit}` : words;
 }

@@ -38,13 +38,16 @@ export class Ring {
     return Array.from({ length: this.count }, (_, i) => this.at(i));
   }
 
-  /** Means of `points` equal parts, oldest first; a part without any sample stays NaN. Fewer values than points: the values. */
+  /** Means of `points` equal parts from the first sample on, oldest first; a part without any sample stays NaN. Fewer values than points: the values. */
   downsample(points: number): number[] {
-    if (this.count <= points) return this.toArray();
+    let first = 0;
+    while (first < this.count && Number.isNaN(this.at(first))) first++;
+    const held = this.count - first;
+    if (held <= points) return this.toArray().slice(first);
     const out: number[] = [];
     for (let p = 0; p < points; p++) {
-      const from = Math.floor((p * this.count) / points);
-      const to = Math.floor(((p + 1) * this.count) / points);
+      const from = first + Math.floor((p * held) / points);
+      const to = first + Math.floor(((p + 1) * held) / points);
       let sum = 0;
       let n = 0;
       for (let i = from; i < to; i++) {

@@ -66,7 +66,7 @@ export function Action({ label, path, body, className = 'quiet', confirm, onDone
             {confirm.reason ? (
               <label className="field">
                 <span>{confirm.reason.label}</span>
-                <input value={reason} onChange={(e) => setReason(e.target.value)} placeholder={confirm.reason.placeholder} required maxLength={200} />
+                <input data-autofocus value={reason} onChange={(e) => setReason(e.target.value)} placeholder={confirm.reason.placeholder} required maxLength={200} />
               </label>
             ) : null}
             {error ? <Problem error={error} /> : null}

@@ -32,9 +32,9 @@ export function Attention() {
     <Panel title="Needs attention" note={open.length ? <span className="pill num">{open.length}</span> : null} aside={<EntityLink className="d-link" href="/anomalies">All alerts</EntityLink>}>
       {!loaded ? <SkeletonRows rows={4} label="Loading alerts" /> : null}
       {loaded && open.length === 0 ? <Empty><p>Nothing needs you.{lastCleared && now ? ` Last alert ${duration((now - lastCleared) / 1000)} ago.` : ''}</p></Empty> : null}
-      <ul className="al" role="log" aria-label="Open alerts">
-        {open.slice(0, shownLimit).map((a) => <AlertItem key={a.alert_id} alert={a} />)}
-      </ul>
+      <div role="log" aria-label="Open alerts">
+        {open.length ? <ul className="al">{open.slice(0, shownLimit).map((a) => <AlertItem key={a.alert_id} alert={a} />)}</ul> : null}
+      </div>
       {open.length > shownLimit ? <p className="al-more"><EntityLink className="link" href="/anomalies">and {open.length - shownLimit} more</EntityLink></p> : null}
     </Panel>
   );

@@ -58,7 +58,7 @@ function FindBody({ onClose }: { onClose: () => void }) {
   return (
     <div className="find-body">
       <input type="search" role="combobox" aria-label="Find a GPU, job, node or page" aria-expanded="true" aria-controls="find-hits" aria-activedescendant={hits[at] ? `find-${at}` : undefined}
-        autoFocus value={text} placeholder="4131, llama, node-03 gpu 2 …" onChange={(e) => { setText(e.target.value); setAt(0); }} onKeyDown={onKeyDown} />
+        data-autofocus value={text} placeholder="4131, llama, node-03 gpu 2 …" onChange={(e) => { setText(e.target.value); setAt(0); }} onKeyDown={onKeyDown} />
       <ul id="find-hits" role="listbox" aria-label="Found">
         {hits.map((h, i) => (
           <li key={h.key} id={`find-${i}`} role="option" aria-selected={i === at} onClick={() => go(h)} onMouseMove={() => setAt(i)}>

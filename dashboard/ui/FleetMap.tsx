@@ -8,7 +8,7 @@ import { jobColor, rampCell, inkOn, hexToRgb, type Theme } from '@/lib/ramp';
 import { gpuUrl, jobUrl, nodeUrl } from '@/lib/url';
 import { ringGpuLimit } from '@/lib/store';
 import { FleetCanvas } from './FleetCanvas';
-import { useApp, useStore, useTheme } from './hooks';
+import { useApp, useMedia, useStore, useTheme } from './hooks';
 import { Icon } from './Icon';
 import { EntityLink } from './navigation';
 import { Segments, Skeleton } from './parts';
@@ -16,6 +16,8 @@ import { moveFocus } from './roving';
 
 const sparkPoints = 45;
 const rowLength = 8;
+/** A lone node with many GPUs gets longer rows where the screen has room. */
+const longRow = 16;
 
 /** One cell per GPU, grouped by node. One tab stop; arrows move inside. Above 512 GPUs nodes become strips on a canvas. */
 export function FleetMap({ metric, only }: { metric: MapMetric; only?: string }) {
@@ -24,13 +26,14 @@ export function FleetMap({ metric, only }: { metric: MapMetric; only?: string })
   const tick = useStore((s) => s.tick);
   const theme = useTheme();
   const [active, setActive] = useState<string | null>(null);
+  const wide = useMedia('(min-width: 900px)');
   const groups = useMemo(() => byNode([...gpus.values()].filter((g) => !only || g.node === only)), [gpus, only]);
   const focus = useCallback((uuid: string) => setActive(uuid), []);
   if (gpus.size > ringGpuLimit && !only) return <FleetCanvas groups={groups} metric={metric} theme={theme} />;
   const current = active && gpus.has(active) ? active : groups.values().next().value?.[0]?.gpu_uuid ?? null;
   return (
     <div className={`fleet ${groups.size === 1 ? 'one' : ''}`} onKeyDown={moveFocus}>
-      {[...groups].map(([name, list]) => <NodeGroup key={name} name={name} gpus={list} node={nodes.get(name)} metric={metric} theme={theme} tick={tick} active={current} onFocus={focus} />)}
+      {[...groups].map(([name, list]) => <NodeGroup key={name} name={name} gpus={list} node={nodes.get(name)} metric={metric} theme={theme} tick={tick} active={current} onFocus={focus} perRow={groups.size === 1 && list.length > longRow && wide ? longRow : rowLength} />)}
     </div>
   );
 }
@@ -45,11 +48,11 @@ export function FleetSkeleton({ nodes = 8 }: { nodes?: number }) {
   );
 }
 
-interface GroupProps { name: string; gpus: Gpu[]; node: FleetNode | undefined; metric: MapMetric; theme: Theme; tick: number; active: string | null; onFocus: (uuid: string) => void }
+interface GroupProps { name: string; gpus: Gpu[]; node: FleetNode | undefined; metric: MapMetric; theme: Theme; tick: number; active: string | null; onFocus: (uuid: string) => void; perRow: number }
 
-function NodeGroup({ name, gpus, node, metric, theme, tick, active, onFocus }: GroupProps) {
-  const rows = Array.from({ length: Math.ceil(gpus.length / rowLength) }, (_, r) => gpus.slice(r * rowLength, (r + 1) * rowLength));
-  const columns = gpus.length > 4 ? 'c8' : 'c4';
+function NodeGroup({ name, gpus, node, metric, theme, tick, active, onFocus, perRow }: GroupProps) {
+  const rows = Array.from({ length: Math.ceil(gpus.length / perRow) }, (_, r) => gpus.slice(r * perRow, (r + 1) * perRow));
+  const columns = perRow === longRow ? 'c16' : gpus.length > 4 ? 'c8' : 'c4';
   const tag = nodeTag(gpus, node);
   return (
     <div className="node" role="group" aria-label={`${name}${tag ? `, ${tag.text}` : ''}`}>

@@ -77,7 +77,7 @@ function CarbonTile({ carbon }: { carbon: Carbon | null }) {
   const aside = (
     <>
       {carbon.is_estimated ? <span className="pill warn">estimate</span> : <span className="pill">measured</span>}
-      <span className="src">{(carbon.label || carbon.source).replace(/\s*\(not measured\)/, '')}, {age === null ? 'age unknown' : `${duration(age)} old`}</span>
+      <span className="src">{(carbon.label || carbon.source).replace(/\s*[,(]\s*not (measured|a measurement).*$/, '')}, {age === null ? 'age unknown' : `${duration(age)} old`}</span>
     </>
   );
   return (
@@ -96,7 +96,7 @@ function withNow(fleet: Fleet): { busy: number[]; memory: number[]; power: numbe
 
 function delta(history: readonly number[], now: number | null): ReactNode {
   const first = history.find((v) => v === v);
-  if (first === undefined || now === null || history.length < 3) return 'mean of working GPUs';
+  if (first === undefined || now === null || history.length < 3) return 'mean of all GPUs';
   const d = Math.round(now - first);
   const span = history.length >= 50 ? 'the last hour' : `${history.length - 1} min`;
   return <><b>{d > 0 ? `+${d}` : d < 0 ? `−${-d}` : '±0'}</b> points in {span}</>;

@@ -1,7 +1,7 @@
 'use client';
 import { useMemo, useState } from 'react';
 import type { Candidate, Job, Placement } from '@/api/types';
-import { decimal, instant, missing, parseTime, plural } from '@/lib/format';
+import { decimal, featureWords, instant, missing, parseTime, plural } from '@/lib/format';
 import { jobGroup } from '@/lib/reasons';
 import { gpuUrl } from '@/lib/url';
 import { useNow } from './hooks';
@@ -69,13 +69,13 @@ function Why({ candidate }: { candidate: Candidate }) {
       <h3>What made the score of <EntityLink className="link mono" href={gpuUrl(candidate.gpu_uuid)}>{candidate.gpu_id}</EntityLink></h3>
       {contributions.length ? (
         <ul className="contrib num">{contributions.map((c) => (
-          <li key={c.feature}><span>{c.feature.replace(/_/g, ' ')}</span><span className="d">{c.value === null ? missing : decimal(c.value, Number.isInteger(c.value) ? 0 : 2)}</span>
+          <li key={c.feature}><span>{featureWords(c.feature)}</span><span className="d">{c.value === null ? missing : decimal(c.value, Number.isInteger(c.value) ? 0 : 2)}</span>
             <span className="two-way" aria-hidden="true"><span className={c.contribution < 0 ? 'neg' : 'pos'} style={{ width: `${(50 * Math.abs(c.contribution)) / top}%` }} /></span>
             <span className="r">{c.contribution > 0 ? '+' : c.contribution < 0 ? '−' : ''}{Math.abs(c.contribution).toFixed(3)}</span></li>
         ))}</ul>
       ) : null}
       {terms.length ? (
-        <table className="plain"><thead><tr><th scope="col">Term</th><th scope="col">Value</th><th scope="col">Weight</th></tr></thead><tbody>{terms.map((t) => <tr key={t.name}><th scope="row">{t.name.replace(/_/g, ' ')}</th><td className="num">{decimal(t.value, 3)}</td><td className="num">{decimal(t.weight, 2)}</td></tr>)}</tbody></table>
+        <table className="plain"><thead><tr><th scope="col">Term</th><th scope="col">Value</th><th scope="col">Weight</th></tr></thead><tbody>{terms.map((t) => <tr key={t.name}><th scope="row">{featureWords(t.name)}</th><td className="num">{decimal(t.value, 3)}</td><td className="num">{decimal(t.weight, 2)}</td></tr>)}</tbody></table>
       ) : null}
       {contributions.length + terms.length === 0 ? <p className="d">The record holds no details of this score.</p> : null}
     </>

@@ -67,7 +67,7 @@ export function SubmitForm({ onDone }: { onDone?: () => void }) {
         <Segments label="What runs" items={[{ id: 'command', label: 'Command' }, { id: 'script', label: 'Script' }]} value={form.mode} onChange={(m) => set('mode', m as Form['mode'])} />
         {form.mode === 'command' ? (
           <Field name="command" label="Command" hint="Run as it stands, without a shell. Quotes group words." error={errors.command}>
-            {(p) => <input {...p} className="mono" value={form.command} onChange={(e) => set('command', e.target.value)} placeholder="python train.py --epochs 3" autoFocus autoComplete="off" spellCheck={false} />}
+            {(p) => <input {...p} className="mono" value={form.command} onChange={(e) => set('command', e.target.value)} placeholder="python train.py --epochs 3" data-autofocus autoComplete="off" spellCheck={false} />}
           </Field>
         ) : (
           <Field name="script" label="Script" hint="The first line names its interpreter." error={errors.script}>

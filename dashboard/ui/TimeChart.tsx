@@ -43,19 +43,19 @@ export function TimeChart({ title, unit, times, lines, limit, low, high, heightP
 
   const rows = lines.map((l) => ({ label: l.label, ...areaRange(l) }));
   const first = rows[0];
-  const summary = first && first.last !== null ? `${title}: now ${decimal(first.last, digits)} ${unit}, between ${decimal(first.low, digits)} and ${decimal(first.high, digits)}` : `${title}: no readings`;
+  const summary = first && first.last !== null ? `${title}: ${ahead ? 'at the end' : 'now'} ${decimal(first.last, digits)} ${unit}, between ${decimal(first.low, digits)} and ${decimal(first.high, digits)}` : `${title}: no readings`;
   return (
     <section className="chart" aria-labelledby={id}>
       <div className="chart-head">
         <h3 id={id}>{title}</h3>
         {lines.length > 1 ? <ul className="chart-keys">{lines.map((l) => <li key={l.label} className={`key-${l.color}`}>{l.label}</li>)}</ul> : null}
-        <span className="chart-now num">{decimal(first?.last, digits)} <small>{unit}</small></span>
+        {ahead ? <span className="chart-now"><small>{unit}</small></span> : <span className="chart-now num">{decimal(first?.last, digits)} <small>{unit}</small></span>}
       </div>
       <div ref={host} className={`chart-host h${heightPx}`} role="img" aria-label={summary} />
       <details className="twin">
         <summary>As a table</summary>
         <table>
-          <thead><tr><th scope="col">{unit}</th><th scope="col">now</th><th scope="col">lowest</th><th scope="col">mean</th><th scope="col">highest</th></tr></thead>
+          <thead><tr><th scope="col">{unit}</th><th scope="col">{ahead ? 'last' : 'now'}</th><th scope="col">lowest</th><th scope="col">mean</th><th scope="col">highest</th></tr></thead>
           <tbody>{rows.map((r) => <tr key={r.label}><th scope="row">{r.label}</th>{[r.last, r.low, r.mean, r.high].map((v, i) => <td key={i} className="num">{decimal(v, digits)}</td>)}</tr>)}</tbody>
         </table>
         {times.length ? <p className="d">{clock(times[0])} to {clock(times[times.length - 1])}{limit ? `; ${limit.label} ${limit.value} ${unit}` : ''}</p> : null}

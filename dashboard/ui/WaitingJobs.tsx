@@ -29,8 +29,13 @@ function useEtas(jobs: readonly Job[]): Etas {
     const abort = new AbortController();
     const ask = async (): Promise<void> => {
       const ids = key ? key.split(' ') : [];
-      const found = await Promise.all(ids.map((id) => getJson<Explain>(`/jobs/${id}/explain`, abort.signal).then((e) => [id, e.start_eta] as const, () => [id, null] as const)));
-      if (!abort.signal.aborted) setEtas(new Map(found.flatMap(([id, eta]) => (eta ? [[id, eta] as const] : []))));
+      const found = await Promise.all(ids.map((id) => getJson<Explain>(`/jobs/${id}/explain`, abort.signal).then((e) => [id, e.start_eta ?? null] as const, () => [id, undefined] as const)));
+      if (abort.signal.aborted) return;
+      // What could not be asked keeps its last answer; null is an answer.
+      setEtas((old) => new Map(found.flatMap(([id, eta]) => {
+        const known = eta === undefined ? old.get(id) : eta;
+        return known ? [[id, known] as const] : [];
+      })));
     };
     void ask();
     const timer = setInterval(() => void ask(), explainEveryMs);
@@ -77,7 +82,7 @@ function Queue({ jobs, etas, now, axis, clean, selected, onSelect }: { jobs: Job
                 <td><b>{j.name}</b>{j.user ? ` · ${j.user}` : ''}</td>
                 <td className="num">{j.gpus}{j.gpu_mem_mb ? ` × ${memory(j.gpu_mem_mb)}` : ''}</td>
                 <td title={j.reason?.summary}><span className="chip">{reasonChip(j.reason?.code ?? (j.state === 'HELD' ? 'HELD_BY_USER' : 'NOT_YET_EVALUATED'))}</span>{j.reason?.summary ?? 'Not looked at yet'}</td>
-                <td className="num e">{eta?.p50 ? `≈ ${instant(parseTime(eta.p50), now)}` : <span className="none">no estimate yet</span>}</td>
+                <td className="num e">{eta?.p50 ? `≈ ${instant(parseTime(eta.p50), now)}` : eta?.latest ? `by ${instant(parseTime(eta.latest), now)}` : <span className="none">no estimate yet</span>}</td>
                 {axis ? <td className="ax"><Bar job={j} eta={eta} now={now} x={x} /></td> : null}
               </tr>
             );
@@ -90,9 +95,11 @@ function Queue({ jobs, etas, now, axis, clean, selected, onSelect }: { jobs: Job
 }
 
 function Bar({ job, eta, now, x }: { job: Job; eta: NonNullable<Explain['start_eta']> | undefined; now: number; x: (ms: number) => number }) {
-  const p50 = parseTime(eta?.p50);
+  const latest = parseTime(eta?.latest);
+  const p50 = parseTime(eta?.p50) ?? latest;
   if (p50 === null) return null;
-  const p10 = parseTime(eta?.p10) ?? p50;
+  // Only a latest start is known: the whole time until then is uncertain.
+  const p10 = parseTime(eta?.p10) ?? (eta?.p50 ? p50 : now);
   const end = p50 + (job.time_limit_s ?? 3600) * 1000;
   const left = x(Math.max(now, p10));
   const width = Math.max(1.5, x(end) - left);
@@ -102,7 +109,7 @@ function Bar({ job, eta, now, x }: { job: Job; eta: NonNullable<Explain['start_e
 
 function ticks(now: number): number[] {
   const step = 2 * 3_600_000;
-  const first = Math.ceil((now + 3_600_000) / step) * step;
+  const first = Math.ceil((now + 4_500_000) / step) * step;
   return [0, 1, 2].map((i) => first + i * step).filter((t) => t < now + axisHours * 3_600_000 * 0.95);
 }
 

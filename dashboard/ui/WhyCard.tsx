@@ -3,7 +3,7 @@ import type { Check, Explain, Job, Reason } from '@/api/types';
 import { clock, duration, instant, parseTime } from '@/lib/format';
 import { jobGroup, reasonChip } from '@/lib/reasons';
 import { jobUrl } from '@/lib/url';
-import { useFetch, useNow } from './hooks';
+import { useFetch, useNow, useStore } from './hooks';
 import { Icon } from './Icon';
 import { EntityLink } from './navigation';
 import { Empty, Panel, Problem, SkeletonRows } from './parts';
@@ -21,6 +21,8 @@ export function useExplain(job: Job | null) {
 export function WhyCard({ job }: { job: Job | null }) {
   const explain = useExplain(job);
   const now = useNow();
+  const loaded = useStore((s) => s.loaded.jobs);
+  if (!job && !loaded) return <Panel className="why-card" title="Why does it wait?"><SkeletonRows rows={4} label="Loading the reason" /></Panel>;
   if (!job) {
     return <Panel className="why-card" title="Why does it wait?"><Empty><p>Nothing is waiting. When a job has to wait, the scheduler’s reason for it is shown here.</p></Empty></Panel>;
   }
@@ -88,7 +90,8 @@ function reasonText(r: Reason): string {
 
 export function etaSentence(eta: Explain['start_eta'], now: number, withHitRate = false): string {
   const p50 = parseTime(eta?.p50);
-  if (p50 === null) return 'no estimate yet';
+  const latest = parseTime(eta?.latest);
+  if (p50 === null) return latest === null ? 'no estimate yet' : `starts by ${instant(latest, now)} at the latest`;
   const from = parseTime(eta?.p10);
   const to = parseTime(eta?.p90);
   const spread = from !== null && to !== null ? ` (${clock(from)}–${clock(to)})` : '';
@@ -96,7 +99,13 @@ export function etaSentence(eta: Explain['start_eta'], now: number, withHitRate 
   return `starts ≈ ${instant(p50, now)}${spread}${hit}`;
 }
 
+/** Names of checks that read well whether they passed or not. */
+const checkNames: Record<string, string> = {
+  INFEASIBLE: 'Fits this cluster', INSUFFICIENT_GPUS: 'Free GPUs', INSUFFICIENT_VRAM: 'GPU memory', PRIORITY: 'Turn', POWER_BUDGET: 'Power cap', CARBON_WINDOW: 'Cleaner power',
+  THERMAL: 'Cool enough', GPU_QUARANTINED: 'Healthy GPUs', NODE_DRAINED: 'Nodes in service', NODE_STALE: 'Nodes that report', QUOTA: 'Quota', DEPENDENCY: 'Earlier jobs',
+};
 export function codeWords(code: string): string {
+  if (checkNames[code]) return checkNames[code];
   const words = code.toLowerCase().replace(/_/g, ' ').replace(/\bgpus?\b/g, (m) => (m === 'gpu' ? 'GPU' : 'GPUs')).replace(/\bvram\b/g, 'GPU memory');
   return words.charAt(0).toUpperCase() + words.slice(1);
 }

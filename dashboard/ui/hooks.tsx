@@ -46,6 +46,16 @@ function subscribeTheme(listener: () => void): () => void {
 }
 export const useTheme = (): Theme => useSyncExternalStore(subscribeTheme, currentTheme, () => 'dark');
 
+/** Whether a media query holds; false while the page is exported. */
+export function useMedia(query: string): boolean {
+  const subscribe = useCallback((listener: () => void) => {
+    const list = window.matchMedia?.(query);
+    list?.addEventListener('change', listener);
+    return () => list?.removeEventListener('change', listener);
+  }, [query]);
+  return useSyncExternalStore(subscribe, () => window.matchMedia?.(query).matches ?? false, () => false);
+}
+
 export interface Fetched<T> { data: T | null; error: ApiError | null; loading: boolean; reload: () => void }
 
 /** GET of `path` (none while null), again every `pollMs` and whenever `version` changes; old data stays while new data is on its way. */

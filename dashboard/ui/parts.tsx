@@ -100,6 +100,8 @@ export function Dialog({ open, onClose, title, children, className = '' }: { ope
     if (open && !dialog.open) {
       if (dialog.showModal) dialog.showModal();
       else dialog.setAttribute('open', '');
+      // The browser would focus the first control, which is Close.
+      dialog.querySelector<HTMLElement>('[data-autofocus]')?.focus();
     } else if (!open && dialog.open) {
       if (dialog.close) dialog.close();
       else dialog.removeAttribute('open');

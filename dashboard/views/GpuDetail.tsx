@@ -43,7 +43,7 @@ function Detail({ gpu }: { gpu: Gpu }) {
         <h1><EntityLink className="crumb" href={nodeUrl(gpu.node)}>{gpu.node}</EntityLink> · GPU {gpu.gpu_index}</h1>
         <StateTag gpu={gpu} />
         {gpu.source === 'simulated' ? <span className="pill info">simulated</span> : null}
-        <span className="d">{gpu.state_reason ?? ''}{since && now ? ` ${look.word} for ${duration((now - since) / 1000)}` : ''}</span>
+        <span className="d">{[gpu.state_reason, since && now ? `${look.word} for ${duration((now - since) / 1000)}` : null].filter(Boolean).join(' · ')}</span>
         <div className="grow" />
         {gpu.state === 'quarantined' ? <Action label="Clear" path={`${path}/clear`} confirm={{ title: 'Return this GPU to service?', effect: 'The scheduler may place jobs on it at once.', button: 'Clear' }} />
           : <Action label="Quarantine" className="quiet danger" path={`${path}/quarantine`} confirm={{ title: `Quarantine ${gpu.gpu_id}?`, effect: who, reason: { label: 'Why', placeholder: 'Xid 79 seen twice' }, button: 'Quarantine', danger: true }} />}

@@ -60,7 +60,7 @@ function Detail({ job }: { job: Job }) {
       <div className="tiles">
         <Fact label="GPUs" value={String(job.gpus)} note={job.gpu_mem_mb ? `${memory(job.gpu_mem_mb)} each, shared` : 'whole GPUs'} />
         <Fact label="Where" value={job.node ?? missing} note={job.gpu_ids.length ? job.gpu_ids.slice(0, 4).join(', ') + (job.gpu_ids.length > 4 ? ' …' : '') : 'not placed yet'} />
-        <Fact label="Time limit" value={job.time_limit_s ? duration(job.time_limit_s) : 'none'} note={`attempt ${job.attempt}${job.attempts > 1 ? ` of ${job.attempts}` : ''}`} />
+        <Fact label="Time limit" value={job.time_limit_s ? duration(job.time_limit_s) : 'none'} note={job.attempt > 0 ? `attempt ${job.attempt}${job.attempts > 1 ? ` of ${job.attempts}` : ''}` : 'no attempt yet'} />
         <Fact label="Energy" value={energy(job.energy_j)} note={job.carbon_g !== null ? carbonMass(job.carbon_g) : 'no carbon figure'} />
         <Fact label="Priority" value={job.priority === null ? missing : String(job.priority)} note={`queue ${job.queue ?? 'default'}${job.user ? `, ${job.user}` : ''}`} />
       </div>

@@ -103,7 +103,7 @@ void change_something(FakeControl& control, Rng& rng) {
 Json parsed(const SharedText& text) { return Json::parse(*text); }
 
 TEST(Topics, ASnapshotAndTheDeltasAfterItGiveALaterSnapshot) {
-  for (std::uint64_t seed = 0; seed < 12; ++seed) {
+  for (std::uint64_t seed = 0; seed < 6; ++seed) {
     Rng rng(seed);
     FakeControl control;
     TopicStore store;
@@ -367,7 +367,7 @@ TEST_F(Stream, ASlowClientSkipsToThePresentAndOthersDoNotWait) {
   read_until(*quick, of_quick, [&](const Json&) { return of_quick.topics.size() == 1; });
   // More than the slow client's queue and its socket's buffers hold, while it reads nothing.
   JobId last;
-  for (int round = 0; round < 8; ++round) {
+  for (int round = 0; round < 6; ++round) {
     control_.publish([&](ClusterView& view) {
       for (int i = 0; i < 40; ++i) {
         auto job = std::make_shared<Job>();

@@ -20,7 +20,9 @@ http::Response description(const char* content_type) {
 
 struct Api::State {
   State(Control& control, Store* store, const Clock& clock, ApiOptions api_options)
-      : options(std::move(api_options)), pages(options.pages_directory), hub(control, clock, events, {.version = options.version}),
+      : options(std::move(api_options)),
+        pages(options.pages_directory),
+        hub(control, clock, events, {.version = options.version}),
         context{control, store, clock, options, events, servers} {}
 
   const ApiOptions options;
@@ -46,8 +48,10 @@ void Api::register_on(http::Server& server, bool with_pages) {
   api::add_history_routes(server, state_->context);
   api::add_metrics_routes(server, state_->context);
   for (const char* start : {"", "/api/v1"}) {
-    server.route("GET", std::string(start) + "/openapi.json", Access::kRead, Run::kInline, [](const http::Request&) { return description("application/json"); });
-    server.route("GET", std::string(start) + "/openapi.yaml", Access::kRead, Run::kInline, [](const http::Request&) { return description("application/yaml"); });
+    server.route("GET", std::string(start) + "/openapi.json", Access::kRead, Run::kInline,
+                 [](const http::Request&) { return description("application/json"); });
+    server.route("GET", std::string(start) + "/openapi.yaml", Access::kRead, Run::kInline,
+                 [](const http::Request&) { return description("application/yaml"); });
   }
   server.socket("/api/v1/stream", Access::kRead, state_->hub.handlers());
   if (with_pages) server.fallback([this](const http::Request& request) { return state_->pages.serve(request); });

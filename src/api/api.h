@@ -1,6 +1,6 @@
 #pragma once
-// HTTP routes, the live stream, metrics and the dashboard's pages over the orchestrator's control port. One object serves
-// every listener, so that all of them show the same cluster. The paths are those of schema/http/openapi.yaml.
+// HTTP routes, the live stream, metrics and the dashboard's pages over the orchestrator's control port. One object
+// serves every listener, so that all of them show the same cluster. The paths are those of schema/http/openapi.yaml.
 #include <map>
 #include <memory>
 #include <string>
@@ -15,12 +15,12 @@
 namespace aether {
 
 struct ApiOptions {
-  std::string version;                       // of Aether
+  std::string version;  // of Aether
   std::string cluster = "aether";
   std::string mode = "embedded";             // "embedded", "cluster"
   std::string bus = "in_process";            // "in_process", "nats"
   std::map<std::string, JobSpec> job_types;  // "training", "inference": what POST /submit starts from
-  std::string pages_directory;               // the dashboard's export (out/); empty or missing: a page says how to build it
+  std::string pages_directory;  // the dashboard's export (out/); empty or missing: a page says how to build it
 };
 
 // Thread-safe after start(). `control`, `store`, `clock` and the servers outlive it; stop() before the servers stop.

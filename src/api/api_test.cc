@@ -19,7 +19,9 @@ class FakeStore final : public Store {
   Result<std::vector<Job>> find_jobs(const JobQuery& query) override {
     std::vector<Job> out;
     for (const Job& job : jobs)
-      if ((query.before_id.empty() || job.id.str() < query.before_id) && out.size() < static_cast<std::size_t>(query.limit)) out.push_back(job);
+      if ((query.before_id.empty() || job.id.str() < query.before_id) &&
+          out.size() < static_cast<std::size_t>(query.limit))
+        out.push_back(job);
     return out;
   }
   Result<std::vector<JobEvent>> job_events(const JobId&) override { return events; }
@@ -31,7 +33,9 @@ class FakeStore final : public Store {
     asked = query;
     return answer;
   }
-  StoreInfo info() const override { return {.name = "sqlite", .version = "3", .schema_version = 1, .location = "memory"}; }
+  StoreInfo info() const override {
+    return {.name = "sqlite", .version = "3", .schema_version = 1, .location = "memory"};
+  }
 
   Result<void> commit(const std::vector<Write>&) override { return {}; }
   Result<void> append_samples(const std::vector<GpuSample>&) override { return {}; }
@@ -39,7 +43,9 @@ class FakeStore final : public Store {
   Result<Epoch> reserve_epochs(std::uint64_t) override { return Epoch{1}; }
   Result<Job> find_job(const JobId&) override { return fail(ErrorCode::kNotFound, "none"); }
   Result<Job> find_job_by_number(std::int64_t) override { return fail(ErrorCode::kNotFound, "none"); }
-  Result<std::optional<Job>> find_job_by_idempotency_key(const std::string&, const std::string&) override { return std::optional<Job>(); }
+  Result<std::optional<Job>> find_job_by_idempotency_key(const std::string&, const std::string&) override {
+    return std::optional<Job>();
+  }
   Result<std::vector<GpuSample>> latest_samples() override { return std::vector<GpuSample>(); }
   Result<std::uint64_t> count_samples() override { return std::uint64_t{0}; }
   Result<std::uint64_t> maintain(Time) override { return std::uint64_t{0}; }
@@ -50,7 +56,8 @@ class ApiRoutes : public ServedApi {};
 TEST_F(ApiRoutes, EveryRouteIsDescribedAndTheReverse) {
   serve();
   std::set<std::string> served, described;
-  for (const http::RouteInfo& route : server_->routes()) served.insert((route.method == "SOCKET" ? "GET" : route.method) + " " + route.pattern);
+  for (const http::RouteInfo& route : server_->routes())
+    served.insert((route.method == "SOCKET" ? "GET" : route.method) + " " + route.pattern);
   const Json document = Json::parse(Api::openapi());
   EXPECT_EQ(document["openapi"], "3.1.0");
   for (const auto& [path, operations] : document["paths"].items())
@@ -67,7 +74,9 @@ TEST_F(ApiRoutes, EveryRouteIsDescribedAndTheReverse) {
 TEST_F(ApiRoutes, EveryReferenceInTheDescriptionExists) {
   const Json document = Json::parse(Api::openapi());
   const std::function<void(const Json&)> visit = [&](const Json& node) {
-    if (node.is_object() && node.contains("$ref")) EXPECT_TRUE(document.contains(Json::json_pointer(node["$ref"].get<std::string>().substr(1)))) << node;
+    if (node.is_object() && node.contains("$ref")) {
+      EXPECT_TRUE(document.contains(Json::json_pointer(node["$ref"].get<std::string>().substr(1)))) << node;
+    }
     for (const Json& child : node)
       if (child.is_structured()) visit(child);
   };
@@ -88,7 +97,9 @@ TEST_F(ApiRoutes, EveryWriteNeedsATokenAndEveryReadFollowsTheSetting) {
 
 // What the description says about a reply holds for the reply.
 void expect_shape(const Json& schema, const Json& value, const std::string& where, const Json& document) {
-  if (schema.contains("$ref")) return expect_shape(document.at(Json::json_pointer(schema["$ref"].get<std::string>().substr(1))), value, where, document);
+  if (schema.contains("$ref"))
+    return expect_shape(document.at(Json::json_pointer(schema["$ref"].get<std::string>().substr(1))), value, where,
+                        document);
   if (schema.contains("oneOf")) {
     if (value.is_null()) return;
     return expect_shape(schema["oneOf"][0], value, where, document);
@@ -99,15 +110,20 @@ void expect_shape(const Json& schema, const Json& value, const std::string& wher
     return std::string(value.type_name()) == name.get<std::string>();
   };
   const Json types = schema["type"].is_array() ? schema["type"] : Json::array({schema["type"]});
-  EXPECT_TRUE(std::any_of(types.begin(), types.end(), is_type)) << where << " is " << value << ", described as " << types;
-  for (const Json& key : schema.value("required", Json::array())) EXPECT_TRUE(value.contains(key.get<std::string>())) << where << " lacks " << key;
-  if (schema.contains("enum") && value.is_string())
-    EXPECT_NE(std::find(schema["enum"].begin(), schema["enum"].end(), value), schema["enum"].end()) << where << " is " << value;
+  EXPECT_TRUE(std::any_of(types.begin(), types.end(), is_type))
+      << where << " is " << value << ", described as " << types;
+  for (const Json& key : schema.value("required", Json::array()))
+    EXPECT_TRUE(value.contains(key.get<std::string>())) << where << " lacks " << key;
+  if (schema.contains("enum") && value.is_string()) {
+    EXPECT_NE(std::find(schema["enum"].begin(), schema["enum"].end(), value), schema["enum"].end())
+        << where << " is " << value;
+  }
   if (schema.contains("properties") && value.is_object())
     for (const auto& entry : value.items()) {
       const bool described = schema["properties"].contains(entry.key());
       EXPECT_TRUE(described) << where << "/" << entry.key() << " is not described";
-      if (described) expect_shape(schema["properties"][entry.key()], entry.value(), where + "/" + entry.key(), document);
+      if (described)
+        expect_shape(schema["properties"][entry.key()], entry.value(), where + "/" + entry.key(), document);
     }
   if (schema.contains("items") && value.is_array())
     for (const Json& item : value) expect_shape(schema["items"], item, where + "[]", document);
@@ -119,7 +135,8 @@ class ApiShapes : public ServedApi {
     const Json document = Json::parse(Api::openapi());
     const Reply reply = get(target);
     ASSERT_EQ(reply.status, 200) << target << reply.body;
-    expect_shape(document["paths"][path]["get"]["responses"]["200"]["content"]["application/json"]["schema"], reply.json, target, document);
+    expect_shape(document["paths"][path]["get"]["responses"]["200"]["content"]["application/json"]["schema"],
+                 reply.json, target, document);
   }
 };
 
@@ -129,7 +146,8 @@ TEST_F(ApiShapes, RepliesAreAsDescribed) {
   control_.add_gpu(0);
   control_.add_gpu(1);
   control_.set_reading("GPU-0", 61);
-  const JobId running = control_.add_job(JobState::kRunning), waiting = control_.add_job(JobState::kPending), ended = control_.add_job(JobState::kFailed);
+  const JobId running = control_.add_job(JobState::kRunning), waiting = control_.add_job(JobState::kPending),
+              ended = control_.add_job(JobState::kFailed);
   control_.publish([&](ClusterView& view) {
     view.gpus.at(GpuUuid("GPU-0")).jobs = {{running, 1, "train"}};
     Alert alert;
@@ -140,12 +158,25 @@ TEST_F(ApiShapes, RepliesAreAsDescribed) {
     alert.since = view.at;
     alert.value = 91;
     view.alerts = {alert};
-    view.carbon = CarbonReport{.zone = "GB", .source = "built-in profile", .label = "typical", .is_estimated = true, .intensity_g_per_kwh = 200,
-                               .observed_at = view.at, .received_at = view.at, .forecast = {{view.at, 190}}};
+    view.carbon = CarbonReport{.zone = "GB",
+                               .source = "built-in profile",
+                               .label = "typical",
+                               .is_estimated = true,
+                               .intensity_g_per_kwh = 200,
+                               .observed_at = view.at,
+                               .received_at = view.at,
+                               .forecast = {{view.at, 190}}};
     WaitRecord wait;
     wait.job = waiting;
     wait.summary = "It needs 8 GPUs";
-    wait.reasons = {{.code = "INSUFFICIENT_GPUS", .blocking = true, .text = "needs 8, best 2", .need = 8, .best = 2, .unit = "gpu", .evidence = {{NodeId("n1"), 2, 2}}, .job_numbers = {1}}};
+    wait.reasons = {{.code = "INSUFFICIENT_GPUS",
+                     .blocking = true,
+                     .text = "needs 8, best 2",
+                     .need = 8,
+                     .best = 2,
+                     .unit = "gpu",
+                     .evidence = {{NodeId("n1"), 2, 2}},
+                     .job_numbers = {1}}};
     wait.checks = {{.code = "PRIORITY", .verdict = "pass", .have = 1, .need = 1, .unit = "", .text = "first"}};
     wait.counterfactuals = {{"it asks for 2 GPUs", "now"}};
     wait.queue_position = 1;
@@ -160,8 +191,15 @@ TEST_F(ApiShapes, RepliesAreAsDescribed) {
     placement.policy = "model";
     placement.model = ModelVersion{"gbt", "1"};
     placement.summary = "coolest";
-    placement.candidates = {{.gpu_uuid = GpuUuid("GPU-0"), .gpu_id = "n1-0", .node = NodeId("n1"), .chosen = true, .rejected_by = "", .rejected_text = "", .score = 0.9,
-                             .terms = {{"model", 0.9, 1}}, .contributions = {{"temperature_c", 61, -0.1}}}};
+    placement.candidates = {{.gpu_uuid = GpuUuid("GPU-0"),
+                             .gpu_id = "n1-0",
+                             .node = NodeId("n1"),
+                             .chosen = true,
+                             .rejected_by = "",
+                             .rejected_text = "",
+                             .score = 0.9,
+                             .terms = {{"model", 0.9, 1}},
+                             .contributions = {{"temperature_c", 61, -0.1}}}};
     view.placements[running] = std::make_shared<const PlacementRecord>(placement);
     view.model = ModelVersion{"gbt", "1"};
     view.history.times = {view.at};
@@ -170,12 +208,22 @@ TEST_F(ApiShapes, RepliesAreAsDescribed) {
     view.history.power_draw_w = {300};
     view.history.jobs_pending = {1};
   });
-  store.events = {{.job = running, .time = clock_.now(), .from = "", .to = "PENDING", .actor = "user", .reason = "", .epoch = 0, .attempt = 0}};
-  for (const std::string& name : {"version", "fleet", "nodes", "gpus", "alerts", "carbon", "events"}) expect_described("/api/v1/" + name, "/api/v1/" + name);
+  store.events = {{.job = running,
+                   .time = clock_.now(),
+                   .from = "",
+                   .to = "PENDING",
+                   .actor = "user",
+                   .reason = "",
+                   .epoch = 0,
+                   .attempt = 0}};
+  for (const std::string name : {"version", "fleet", "nodes", "gpus", "alerts", "carbon", "events"})
+    expect_described("/api/v1/" + name, "/api/v1/" + name);
   expect_described("/api/v1/nodes/{node}", "/api/v1/nodes/n1");
-  for (const char* gpu : {"GPU-0", "GPU-1", "n1-0"}) expect_described("/api/v1/gpus/{gpu}", std::string("/api/v1/gpus/") + gpu);
+  for (const char* gpu : {"GPU-0", "GPU-1", "n1-0"})
+    expect_described("/api/v1/gpus/{gpu}", std::string("/api/v1/gpus/") + gpu);
   for (const JobId& job : {running, waiting, ended})
-    for (const std::string& suffix : {std::string(), std::string("/explain"), std::string("/attempts"), std::string("/events")})
+    for (const std::string& suffix :
+         {std::string(), std::string("/explain"), std::string("/attempts"), std::string("/events")})
       expect_described("/api/v1/jobs/{id}" + suffix, "/api/v1/jobs/" + job.str() + suffix);
   expect_described("/api/v1/jobs", "/api/v1/jobs?state=waiting,running");
 }
@@ -187,7 +235,9 @@ TEST_F(ApiShapes, MissingValuesAreNullAndNeverZero) {
   EXPECT_TRUE(gpu["sample"].is_null());
   EXPECT_TRUE(gpu["temperature_slowdown_c"].is_null());
   const Json fleet = get("/api/v1/fleet").json;
-  for (const char* key : {"busy_pct", "memory_used_mb", "power_draw_w", "memory_fullest_pct", "next_start_eta", "carbon", "model"}) EXPECT_TRUE(fleet[key].is_null()) << key;
+  for (const char* key :
+       {"busy_pct", "memory_used_mb", "power_draw_w", "memory_fullest_pct", "next_start_eta", "carbon", "model"})
+    EXPECT_TRUE(fleet[key].is_null()) << key;
   EXPECT_EQ(fleet["gpus_total"], 1);
   EXPECT_EQ(fleet["simulated"], true);
   control_.set_reading("GPU-0", 61);
@@ -198,7 +248,8 @@ TEST_F(ApiShapes, MissingValuesAreNullAndNeverZero) {
 TEST_F(ApiShapes, ValuesOfTheEnvironmentAreNeverShown) {
   serve();
   const JobId job = control_.add_job(JobState::kRunning);
-  for (const std::string& target : {"/api/v1/jobs/" + job.str(), std::string("/api/v1/jobs"), "/api/v1/jobs/" + job.str() + "/explain"}) {
+  for (const std::string& target :
+       {"/api/v1/jobs/" + job.str(), std::string("/api/v1/jobs"), "/api/v1/jobs/" + job.str() + "/explain"}) {
     const Reply reply = get(target);
     EXPECT_EQ(reply.body.find("hunter2"), std::string::npos) << target;
   }
@@ -226,10 +277,11 @@ TEST_F(ApiRoutes, UnknownParametersAndFieldsAreErrorsThatNameTheNearest) {
 
 TEST_F(ApiRoutes, UnknownIdsAre404) {
   serve();
-  for (const char* target : {"/api/v1/jobs/99", "/api/v1/jobs/99/explain", "/api/v1/jobs/99/logs/stdout", "/api/v1/gpus/x", "/api/v1/nodes/x", "/api/v1/none"}) {
+  for (const char* target : {"/api/v1/jobs/99", "/api/v1/jobs/99/explain", "/api/v1/jobs/99/logs/stdout",
+                             "/api/v1/gpus/x", "/api/v1/nodes/x", "/api/v1/none"}) {
     const Reply reply = get(target);
     EXPECT_EQ(reply.status, 404) << target;
-    EXPECT_EQ(reply.headers["content-type"], "application/problem+json") << target;
+    EXPECT_EQ(reply.headers.at("content-type"), "application/problem+json") << target;
   }
   EXPECT_EQ(post("/api/v1/jobs/99/cancel").status, 404);
   EXPECT_EQ(post("/api/v1/nodes/x/drain", R"({"reason":"r"})").status, 404);
@@ -312,7 +364,8 @@ TEST_F(ApiRoutes, WrongSpecificationsNameTheField) {
   EXPECT_EQ(priority.json["errors"][0]["pointer"], "/priority");
   EXPECT_EQ(post("/api/v1/jobs", R"({"argv":"true"})").json["errors"][0]["pointer"], "/argv");
   EXPECT_EQ(post("/api/v1/jobs", R"({})").json["errors"][0]["pointer"], "/argv");
-  EXPECT_EQ(post("/api/v1/jobs", Json{{"script", std::string(50000, '#')}}.dump()).json["errors"][0]["pointer"], "/script");
+  EXPECT_EQ(post("/api/v1/jobs", Json{{"script", std::string(50000, '#')}}.dump()).json["errors"][0]["pointer"],
+            "/script");
   EXPECT_TRUE(control_.submissions.empty());
 }
 
@@ -364,11 +417,13 @@ TEST_F(ApiRoutes, TheShortFormTakesFieldsOfASpecification) {
   EXPECT_EQ(control_.submissions.back().spec.script, "echo hi");
   EXPECT_TRUE(control_.submissions.back().spec.argv.empty());
   EXPECT_EQ(post("/submit", R"({"id":"b","type":"training","spec":{"gpu":1}})").status, 400);
-  for (const char* body : {R"({"type":"training"})", R"({"id":"x"})", R"({"id":"x","type":"dance"})", R"({"id":7,"type":"training"})", R"({"id":"","type":"training"})",
+  for (const char* body : {R"({"type":"training"})", R"({"id":"x"})", R"({"id":"x","type":"dance"})",
+                           R"({"id":7,"type":"training"})", R"({"id":"","type":"training"})",
                            R"({"id":"x","type":"training","spec":[]})", R"({"id":"x","type":"training","kind":1})"})
     EXPECT_EQ(post("/submit", body).status, 400) << body;
   EXPECT_EQ(get("/submit").status, 405);
-  EXPECT_EQ(ask("POST", "/submit", "Content-Type: application/json\r\n", R"({"id":"x","type":"training"})").status, 401);
+  EXPECT_EQ(ask("POST", "/submit", "Content-Type: application/json\r\n", R"({"id":"x","type":"training"})").status,
+            401);
 }
 
 TEST_F(ApiRoutes, ActionsAnswerWithTheJob) {
@@ -398,7 +453,7 @@ TEST_F(ApiRoutes, OperatorsTakeThingsOutOfServiceWithAReason) {
   EXPECT_EQ(post("/api/v1/nodes/n1/drain", R"({"reason":"new fan"})").json["state"], "drained");
   EXPECT_EQ(get("/api/v1/nodes/n1").json["drain_reason"], "new fan");
   EXPECT_EQ(post("/api/v1/nodes/n1/undrain").json["state"], "up");
-  control_.publish([](ClusterView& view) { view.alerts.push_back({.id = AlertId("idle/GPU-0")}); });
+  control_.publish([](ClusterView& view) { view.alerts.emplace_back().id = AlertId("idle/GPU-0"); });
   EXPECT_EQ(post("/api/v1/alerts/idle%2FGPU-0/acknowledge").json["acknowledged"], true);
 }
 
@@ -417,22 +472,22 @@ TEST_F(ApiRoutes, LogsComeByOffsetAndFromTheEnd) {
   control_.print(job, "stdout", "0123456789abcdefghijklmnopqrstuvwxyz");
   const std::string log = "/api/v1/jobs/" + job.str() + "/logs/stdout";
   const Reply all = get(log);
-  EXPECT_EQ(all.headers["content-type"], "application/octet-stream");
+  EXPECT_EQ(all.headers.at("content-type"), "application/octet-stream");
   EXPECT_EQ(all.body, "0123456789abcdefghijklmnopqrstuvwxyz");
-  EXPECT_EQ(all.headers["aether-log-offset"], "0");
-  EXPECT_EQ(all.headers["aether-log-next-offset"], "36");
-  EXPECT_EQ(all.headers["aether-log-complete"], "false");
+  EXPECT_EQ(all.headers.at("aether-log-offset"), "0");
+  EXPECT_EQ(all.headers.at("aether-log-next-offset"), "36");
+  EXPECT_EQ(all.headers.at("aether-log-complete"), "false");
   EXPECT_EQ(get(log + "?offset=30").body, "uvwxyz");
   EXPECT_EQ(get(log + "?offset=3&limit=14").body, "3456789abcdefg");
   const Reply tail = get(log + "?tail=4");
   EXPECT_EQ(tail.body, "wxyz");
-  EXPECT_EQ(tail.headers["aether-log-offset"], "32");
+  EXPECT_EQ(tail.headers.at("aether-log-offset"), "32");
   EXPECT_EQ(get(log + "?offset=99").body, "");
   EXPECT_EQ(get(log + "?tail=4&offset=1").status, 400);
   EXPECT_EQ(get(log + "?offset=x").status, 400);
   EXPECT_EQ(get("/api/v1/jobs/" + job.str() + "/logs/stdin").status, 404);
   control_.set_state(job, JobState::kCompleted);
-  EXPECT_EQ(get(log + "?offset=30").headers["aether-log-complete"], "true");
+  EXPECT_EQ(get(log + "?offset=30").headers.at("aether-log-complete"), "true");
 }
 
 TEST_F(ApiRoutes, AFollowedLogEndsWithItsJob) {
@@ -464,15 +519,19 @@ TEST_F(ApiRoutes, SeriesHaveNullWhereNothingWasRead) {
   store.answer.columns["temperature_c"] = {{60.5, std::nullopt}, {60, std::nullopt}, {61, std::nullopt}};
   serve({}, &store);
   control_.add_gpu(0);
-  const Reply reply = get("/api/v1/metrics/query?gpu=n1-0&metrics=temperature_c&from=2026-01-01T00:00:00Z&to=2026-01-01T01:00:00Z&step_s=60");
+  const Reply reply =
+      get("/api/v1/metrics/"
+          "query?gpu=n1-0&metrics=temperature_c&from=2026-01-01T00:00:00Z&to=2026-01-01T01:00:00Z&step_s=60");
   ASSERT_EQ(reply.status, 200) << reply.body;
   EXPECT_EQ(reply.json["gpu_uuid"], "GPU-0");
   EXPECT_EQ(reply.json["time"], Json::array({1000, 61000}));
   EXPECT_EQ(reply.json["series"]["temperature_c"]["mean"], Json::array({60.5, nullptr}));
   EXPECT_EQ(store.asked.to - store.asked.from, std::chrono::hours(1));
   EXPECT_EQ(store.asked.gpu_uuid.str(), "GPU-0");
-  for (const char* wrong : {"gpu=n1-0&metrics=temperatur_c", "gpu=n1-0", "metrics=temperature_c", "gpu=n1-0&metrics=temperature_c&from=yesterday",
-                            "gpu=n1-0&metrics=temperature_c&from=2026-01-02T00:00:00Z&to=2026-01-01T00:00:00Z", "gpu=n1-0&metrics=temperature_c&step_s=-1",
+  for (const char* wrong : {"gpu=n1-0&metrics=temperatur_c", "gpu=n1-0", "metrics=temperature_c",
+                            "gpu=n1-0&metrics=temperature_c&from=yesterday",
+                            "gpu=n1-0&metrics=temperature_c&from=2026-01-02T00:00:00Z&to=2026-01-01T00:00:00Z",
+                            "gpu=n1-0&metrics=temperature_c&step_s=-1",
                             "gpu=n1-0&metrics=temperature_c&step_s=1&from=2020-01-01T00:00:00Z"})
     EXPECT_EQ(get(std::string("/api/v1/metrics/query?") + wrong).status, 400) << wrong;
   EXPECT_EQ(get("/api/v1/metrics/query?gpu=nope&metrics=temperature_c").status, 404);
@@ -487,7 +546,7 @@ TEST_F(ApiRoutes, MetricsFollowTheRulesOfPrometheus) {
     view.counters.samples_received = 7;
   });
   const Reply reply = get("/metrics");
-  EXPECT_EQ(reply.headers["content-type"], "text/plain; version=0.0.4; charset=utf-8");
+  EXPECT_EQ(reply.headers.at("content-type"), "text/plain; version=0.0.4; charset=utf-8");
   std::map<std::string, std::string> types;
   std::string helped;
   std::istringstream lines(reply.body);

@@ -1,8 +1,7 @@
 #pragma once
 // A request's JSON body, or why it is refused. Internal to api/.
-#include <optional>
-
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "api/context.h"
 

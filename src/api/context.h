@@ -1,11 +1,10 @@
 #pragma once
 // What every route is given, and how routes read requests. Internal to api/.
 #include <initializer_list>
+#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
 #include <vector>
-
-#include <nlohmann/json_fwd.hpp>
 
 #include "api/api.h"
 
@@ -39,7 +38,8 @@ void add_metrics_routes(http::Server& server, Context& context);
 // A query parameter that the route does not know: 400 with the nearest known name.
 std::optional<Response> refuse_unknown_query(const Request& request, std::initializer_list<const char*> known);
 // The same for the keys of a body.
-std::optional<Response> refuse_unknown_keys(const Json& body, const std::vector<std::string>& known, const Request& request);
+std::optional<Response> refuse_unknown_keys(const Json& body, const std::vector<std::string>& known,
+                                            const Request& request);
 Response bad_parameter(const std::string& name, const std::string& message, const Request& request);
 
 // kInvalidArgument names the parameter and its bounds.

@@ -1,9 +1,9 @@
 #include "api/event_log.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <charconv>
-
-#include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include "base/secret.h"
@@ -14,24 +14,32 @@ namespace {
 constexpr std::size_t kKept = 1000;
 
 bool is_out_of_service(GpuState state) {
-  return state == GpuState::kOut || state == GpuState::kLost || state == GpuState::kQuarantined || state == GpuState::kNoData;
+  return state == GpuState::kOut || state == GpuState::kLost || state == GpuState::kQuarantined ||
+         state == GpuState::kNoData;
 }
 
-nlohmann::json or_null(const std::string& text) { return text.empty() ? nlohmann::json(nullptr) : nlohmann::json(text); }
+nlohmann::json or_null(const std::string& text) {
+  return text.empty() ? nlohmann::json(nullptr) : nlohmann::json(text);
+}
 
 }  // namespace
 
 nlohmann::json system_event_json(const SystemEvent& event) {
-  return {{"cursor", event.cursor},       {"time", format_rfc3339(event.time)},   {"kind", event.kind},
-          {"text", event.text},           {"node", or_null(event.node)},          {"gpu_uuid", or_null(event.gpu_uuid)},
+  return {{"cursor", event.cursor},
+          {"time", format_rfc3339(event.time)},
+          {"kind", event.kind},
+          {"text", event.text},
+          {"node", or_null(event.node)},
+          {"gpu_uuid", or_null(event.gpu_uuid)},
           {"job_id", or_null(event.job_id)}};
 }
 
 EventLog::EventLog() : process_(random_hex(4)) {}
 
-void EventLog::add(Time time, std::string kind, std::string text, std::string node, std::string gpu_uuid, std::string job_id) {
-  events_.push_back({fmt::format("{}-{}", process_, next_++), time, std::move(kind), std::move(text), std::move(node), std::move(gpu_uuid),
-                     std::move(job_id)});
+void EventLog::add(Time time, std::string kind, std::string text, std::string node, std::string gpu_uuid,
+                   std::string job_id) {
+  events_.push_back({fmt::format("{}-{}", process_, next_++), time, std::move(kind), std::move(text), std::move(node),
+                     std::move(gpu_uuid), std::move(job_id)});
   if (events_.size() > kKept) events_.pop_front();
 }
 
@@ -53,7 +61,8 @@ void EventLog::compare_jobs(const ClusterView& before, const ClusterView& now) {
     const Attempt* attempt = job->last_attempt();
     const std::string node = attempt != nullptr ? attempt->placement.node.str() : "";
     const std::string name = fmt::format("job {} '{}'", job->number, job->spec.name);
-    std::string text = old == before.jobs.end() ? fmt::format("{} submitted by {}", name, job->user) : fmt::format("{} is {}", name, to_string(job->state));
+    std::string text = old == before.jobs.end() ? fmt::format("{} submitted by {}", name, job->user)
+                                                : fmt::format("{} is {}", name, to_string(job->state));
     if (holds_gpus(job->state) && !node.empty()) text += " on " + node;
     add(now.at, "job", std::move(text), node, "", id.str());
   }
@@ -63,9 +72,13 @@ void EventLog::compare_nodes(const ClusterView& before, const ClusterView& now) 
   for (const auto& [id, node] : now.nodes) {
     const auto old = before.nodes.find(id);
     if (old == before.nodes.end())
-      add(now.at, "node", fmt::format("node {} joined with {} GPUs", id.str(), node.inventory.gpus.size()), id.str(), "", "");
+      add(now.at, "node", fmt::format("node {} joined with {} GPUs", id.str(), node.inventory.gpus.size()), id.str(),
+          "", "");
     else if (old->second.state != node.state)
-      add(now.at, "node", fmt::format("node {} is {}{}", id.str(), to_string(node.state), node.drain_reason.empty() ? "" : ": " + node.drain_reason), id.str(), "", "");
+      add(now.at, "node",
+          fmt::format("node {} is {}{}", id.str(), to_string(node.state),
+                      node.drain_reason.empty() ? "" : ": " + node.drain_reason),
+          id.str(), "", "");
   }
 }
 
@@ -75,18 +88,22 @@ void EventLog::compare_gpus(const ClusterView& before, const ClusterView& now) {
     if (old == before.gpus.end() || old->second.state == gpu.state) continue;
     // Free and busy change with every job, whose own events say so.
     if (!is_out_of_service(gpu.state) && !is_out_of_service(old->second.state)) continue;
-    add(now.at, "gpu", fmt::format("GPU {} is {}{}", gpu.gpu_id, to_string(gpu.state), gpu.state_reason.empty() ? "" : ": " + gpu.state_reason),
+    add(now.at, "gpu",
+        fmt::format("GPU {} is {}{}", gpu.gpu_id, to_string(gpu.state),
+                    gpu.state_reason.empty() ? "" : ": " + gpu.state_reason),
         gpu.node.str(), uuid.str(), "");
   }
 }
 
 void EventLog::compare_alerts(const ClusterView& before, const ClusterView& now) {
   for (const Alert& alert : now.alerts) {
-    const auto old = std::find_if(before.alerts.begin(), before.alerts.end(), [&](const Alert& a) { return a.id == alert.id && a.since == alert.since; });
+    const auto old = std::find_if(before.alerts.begin(), before.alerts.end(),
+                                  [&](const Alert& a) { return a.id == alert.id && a.since == alert.since; });
     const bool is_new = old == before.alerts.end() && !alert.cleared_at;
     const bool is_cleared = old != before.alerts.end() && !old->cleared_at && alert.cleared_at;
     if (is_new || is_cleared)
-      add(now.at, "alert", is_new ? alert.title : "over: " + alert.title, alert.node.str(), alert.gpu_uuid.str(), alert.job ? alert.job->str() : "");
+      add(now.at, "alert", is_new ? alert.title : "over: " + alert.title, alert.node.str(), alert.gpu_uuid.str(),
+          alert.job ? alert.job->str() : "");
   }
 }
 

@@ -1,11 +1,11 @@
 #pragma once
 // For tests: an orchestrator in memory. Submissions wait for ever unless the test starts them; each change publishes a
 // new view, as the real one does.
+#include <fmt/format.h>
+
 #include <map>
 #include <mutex>
 #include <string>
-
-#include <fmt/format.h>
 
 #include "base/ulid.h"
 #include "orchestrator/control.h"
@@ -14,7 +14,9 @@ namespace aether::api {
 
 class FakeControl final : public Control {
  public:
-  FakeControl() { publish([](ClusterView&) {}); }
+  FakeControl() {
+    publish([](ClusterView&) {});
+  }
 
   // Changes the view and publishes it as the next version.
   template <class Change>
@@ -38,7 +40,8 @@ class FakeControl final : public Control {
       const auto job = view_->jobs.at(known->second);
       const bool same = job->body_sha256 == request.body_sha256;
       return unlocked(lock, [&] {
-        reply(same ? Result<SubmitReply>(SubmitReply{job, true}) : fail(ErrorCode::kConflict, "the key came with another body", "idempotency_key"));
+        reply(same ? Result<SubmitReply>(SubmitReply{job, true})
+                   : fail(ErrorCode::kConflict, "the key came with another body", "idempotency_key"));
       });
     }
     for (const auto& [id, job] : view_->jobs)
@@ -53,14 +56,17 @@ class FakeControl final : public Control {
     unlocked(lock, [&] { reply(SubmitReply{stored, false}); });
   }
 
-  void act(JobId id, JobAction action, std::optional<std::int64_t> grace_s, Reply<std::shared_ptr<const Job>> reply) override {
+  void act(JobId id, JobAction action, std::optional<std::int64_t> grace_s,
+           Reply<std::shared_ptr<const Job>> reply) override {
     std::unique_lock lock(mutex_);
     last_grace_s = grace_s;
     if (const auto failure = fail_next()) return unlocked(lock, [&] { reply(fail(*failure)); });
     const auto found = view_->jobs.find(id);
     if (found == view_->jobs.end()) return unlocked(lock, [&] { reply(fail(ErrorCode::kNotFound, "no such job")); });
     auto job = std::make_shared<Job>(*found->second);
-    job->state = action == JobAction::kCancel ? JobState::kCancelled : action == JobAction::kHold ? JobState::kHeld : JobState::kPending;
+    job->state = action == JobAction::kCancel ? JobState::kCancelled
+                 : action == JobAction::kHold ? JobState::kHeld
+                                              : JobState::kPending;
     if (is_terminal(job->state)) job->ended_at = view_->at;
     publish_locked([&](ClusterView& view) { view.jobs[id] = job; });
     unlocked(lock, [&] { reply(std::shared_ptr<const Job>(job)); });
@@ -90,24 +96,29 @@ class FakeControl final : public Control {
   }
 
   // Answers with at most 10 bytes at once, as a bus with small messages does.
-  void read_log(JobId job, std::string stream, std::int64_t offset, std::int64_t limit, Reply<LogChunk> reply) override {
+  void read_log(JobId job, std::string stream, std::int64_t offset, std::int64_t limit,
+                Reply<LogChunk> reply) override {
     std::unique_lock lock(mutex_);
     const auto found = view_->jobs.find(job);
     if (found == view_->jobs.end()) return unlocked(lock, [&] { reply(fail(ErrorCode::kNotFound, "no such job")); });
-    if (found->second->attempts.empty()) return unlocked(lock, [&] { reply(fail(ErrorCode::kConflict, "it has not started")); });
+    if (found->second->attempts.empty())
+      return unlocked(lock, [&] { reply(fail(ErrorCode::kConflict, "it has not started")); });
     const std::string& text = logs_[{job, stream}];
     LogChunk chunk;
     chunk.size = static_cast<std::int64_t>(text.size());
     chunk.offset = offset < 0 ? std::max<std::int64_t>(0, chunk.size + offset) : std::min(offset, chunk.size);
-    chunk.data = text.substr(static_cast<std::size_t>(chunk.offset), static_cast<std::size_t>(std::min<std::int64_t>(limit, 10)));
-    chunk.complete = is_terminal(found->second->state) && chunk.offset + static_cast<std::int64_t>(chunk.data.size()) == chunk.size;
+    chunk.data = text.substr(static_cast<std::size_t>(chunk.offset),
+                             static_cast<std::size_t>(std::min<std::int64_t>(limit, 10)));
+    chunk.complete =
+        is_terminal(found->second->state) && chunk.offset + static_cast<std::int64_t>(chunk.data.size()) == chunk.size;
     unlocked(lock, [&] { reply(chunk); });
   }
 
   Result<std::shared_ptr<const Job>> find_job(const std::string& key) override {
     const auto shown = view();
     for (const auto& [id, job] : shown->jobs)
-      if (id.str() == key || std::to_string(job->number) == key || (job->spec.unique && job->spec.name == key)) return job;
+      if (id.str() == key || std::to_string(job->number) == key || (job->spec.unique && job->spec.name == key))
+        return job;
     return fail(ErrorCode::kNotFound, "no job " + key);
   }
 
@@ -205,7 +216,8 @@ class FakeControl final : public Control {
   std::shared_ptr<const Job> make_job_locked(const JobSpec& spec, const std::string& user) {
     auto job = std::make_shared<Job>();
     job->number = ++last_number_;
-    job->id = JobId(make_ulid(view_->at + std::chrono::milliseconds(job->number), 0, static_cast<std::uint64_t>(job->number)));
+    job->id = JobId(
+        make_ulid(view_->at + std::chrono::milliseconds(job->number), 0, static_cast<std::uint64_t>(job->number)));
     job->spec = spec;
     job->user = user;
     job->submitted_at = view_->at;

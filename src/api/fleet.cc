@@ -1,9 +1,9 @@
 // The fleet, its nodes and GPUs, alerts and carbon: the view as it is, and the operators' actions.
-#include <algorithm>
-#include <tuple>
-
 #include <fmt/format.h>
+
+#include <algorithm>
 #include <nlohmann/json.hpp>
+#include <tuple>
 
 #include "api/body.h"
 #include "api/context.h"
@@ -24,17 +24,20 @@ const GpuView* find_gpu(const ClusterView& view, const std::string& key) {
 }
 
 Response no_gpu(const Request& request) {
-  return http::problem(404, "not_found", fmt::format("no GPU {}", request.params.at("gpu")), request, "aether gpus  lists them");
+  return http::problem(404, "not_found", fmt::format("no GPU {}", request.params.at("gpu")), request,
+                       "aether gpus  lists them");
 }
 Response no_node(const Request& request) {
-  return http::problem(404, "not_found", fmt::format("no node {}", request.params.at("node")), request, "aether nodes  lists them");
+  return http::problem(404, "not_found", fmt::format("no node {}", request.params.at("node")), request,
+                       "aether nodes  lists them");
 }
 
 Response list_gpus(const View& view, const Request& request) {
   std::vector<const GpuView*> sorted;
   for (const auto& [uuid, gpu] : view->gpus) sorted.push_back(&gpu);
   std::sort(sorted.begin(), sorted.end(), [](const GpuView* a, const GpuView* b) {
-    return std::tie(a->node, a->info.gpu_index, a->info.gpu_uuid) < std::tie(b->node, b->info.gpu_index, b->info.gpu_uuid);
+    return std::tie(a->node, a->info.gpu_index, a->info.gpu_uuid) <
+           std::tie(b->node, b->info.gpu_index, b->info.gpu_uuid);
   });
   std::vector<Json> items;
   for (const GpuView* gpu : sorted) items.push_back(gpu_json(*gpu));
@@ -67,14 +70,17 @@ Response version(Context& context) {
 Result<std::string> read_reason(const Json& body, bool required) {
   const bool given = body.contains("reason") && body["reason"].is_string();
   const std::string reason = given ? body["reason"].get<std::string>() : "";
-  if (body.contains("reason") && !given && !body["reason"].is_null()) return fail(ErrorCode::kInvalidArgument, "reason is text", "/reason");
-  if (required && reason.empty()) return fail(ErrorCode::kInvalidArgument, "give a reason: it is shown to everybody who wonders why", "/reason");
+  if (body.contains("reason") && !given && !body["reason"].is_null())
+    return fail(ErrorCode::kInvalidArgument, "reason is text", "/reason");
+  if (required && reason.empty())
+    return fail(ErrorCode::kInvalidArgument, "give a reason: it is shown to everybody who wonders why", "/reason");
   if (reason.size() > 500) return fail(ErrorCode::kInvalidArgument, "a reason has at most 500 bytes", "/reason");
   return reason;
 }
 
 // Null when the request was answered with a refusal; otherwise the reason, empty for "back to service".
-std::optional<std::optional<std::string>> read_service_action(const Request& request, bool takes_out, const Responder& respond) {
+std::optional<std::optional<std::string>> read_service_action(const Request& request, bool takes_out,
+                                                              const Responder& respond) {
   std::optional<Response> refusal = refuse_unknown_query(request, {});
   auto body = read_body(request);
   if (!refusal) refusal = body.refusal;
@@ -139,7 +145,8 @@ Response list_events(Context& context, const Request& request) {
   const auto limit = query_integer(request, "limit", 100, 1, 1000);
   if (!limit) return bad_parameter("limit", limit.error().message, request);
   Json items = Json::array();
-  for (const SystemEvent& event : context.events.read(request.query_value("after").value_or(""), static_cast<std::size_t>(*limit)))
+  for (const SystemEvent& event :
+       context.events.read(request.query_value("after").value_or(""), static_cast<std::size_t>(*limit)))
     items.push_back(system_event_json(event));
   return list_of(std::move(items));
 }
@@ -152,13 +159,17 @@ void add_fleet_routes(http::Server& server, Context& context) {
   // Reads of the view: no waiting, but encoding many GPUs takes a while, so not on the network thread.
   enum class Paged { kNo, kYes };
   const auto read = [&](const std::string& path, Paged paged, auto respond) {
-    server.route("GET", path, Access::kRead, Run::kWorker, [&context, paged, respond](const Request& request) -> Response {
-      if (auto refusal = paged == Paged::kYes ? refuse_unknown_query(request, {"limit", "page_token"}) : refuse_unknown_query(request, {})) return *refusal;
-      return respond(context.control.view(), request);
-    });
+    server.route("GET", path, Access::kRead, Run::kWorker,
+                 [&context, paged, respond](const Request& request) -> Response {
+                   if (auto refusal = paged == Paged::kYes ? refuse_unknown_query(request, {"limit", "page_token"})
+                                                           : refuse_unknown_query(request, {}))
+                     return *refusal;
+                   return respond(context.control.view(), request);
+                 });
   };
   read("/api/v1/version", Paged::kNo, [&context](const View&, const Request&) { return version(context); });
-  read("/api/v1/fleet", Paged::kNo, [&context](const View& view, const Request&) { return ok(fleet_json(*view, context.clock.now(), true)); });
+  read("/api/v1/fleet", Paged::kNo,
+       [&context](const View& view, const Request&) { return ok(fleet_json(*view, context.clock.now(), true)); });
   read("/api/v1/nodes", Paged::kYes, list_nodes);
   read("/api/v1/nodes/{node}", Paged::kNo, [](const View& view, const Request& request) {
     const auto node = view->nodes.find(NodeId(request.params.at("node")));
@@ -171,18 +182,28 @@ void add_fleet_routes(http::Server& server, Context& context) {
   });
   read("/api/v1/alerts", Paged::kYes, list_alerts);
   read("/api/v1/carbon", Paged::kNo, [&context](const View& view, const Request& request) {
-    if (!view->carbon) return http::problem(404, "no_carbon_data", "no carbon intensity is known", request, "carbon.source in the configuration names one");
+    if (!view->carbon)
+      return http::problem(404, "no_carbon_data", "no carbon intensity is known", request,
+                           "carbon.source in the configuration names one");
     return ok(carbon_json(*view->carbon, *view, context.clock.now()));
   });
-  server.route("GET", "/api/v1/events", Access::kRead, Run::kWorker, [&context](const Request& request) { return list_events(context, request); });
+  server.route("GET", "/api/v1/events", Access::kRead, Run::kWorker,
+               [&context](const Request& request) { return list_events(context, request); });
   const auto write = [&](const std::string& path, auto action) {
-    server.route_async("POST", path, Access::kWrite, [&context, action](const Request& request, const Responder& respond) { action(context, request, respond); });
+    server.route_async(
+        "POST", path, Access::kWrite,
+        [&context, action](const Request& request, const Responder& respond) { action(context, request, respond); });
   };
-  write("/api/v1/gpus/{gpu}/quarantine", [](Context& c, const Request& q, const Responder& r) { set_quarantine(c, true, q, r); });
-  write("/api/v1/gpus/{gpu}/clear", [](Context& c, const Request& q, const Responder& r) { set_quarantine(c, false, q, r); });
-  write("/api/v1/nodes/{node}/drain", [](Context& c, const Request& q, const Responder& r) { set_drain(c, true, q, r); });
-  write("/api/v1/nodes/{node}/undrain", [](Context& c, const Request& q, const Responder& r) { set_drain(c, false, q, r); });
-  write("/api/v1/alerts/{id}/acknowledge", [](Context& c, const Request& q, const Responder& r) { acknowledge(c, q, r); });
+  write("/api/v1/gpus/{gpu}/quarantine",
+        [](Context& c, const Request& q, const Responder& r) { set_quarantine(c, true, q, r); });
+  write("/api/v1/gpus/{gpu}/clear",
+        [](Context& c, const Request& q, const Responder& r) { set_quarantine(c, false, q, r); });
+  write("/api/v1/nodes/{node}/drain",
+        [](Context& c, const Request& q, const Responder& r) { set_drain(c, true, q, r); });
+  write("/api/v1/nodes/{node}/undrain",
+        [](Context& c, const Request& q, const Responder& r) { set_drain(c, false, q, r); });
+  write("/api/v1/alerts/{id}/acknowledge",
+        [](Context& c, const Request& q, const Responder& r) { acknowledge(c, q, r); });
 }
 
 }  // namespace aether::api

@@ -1,7 +1,7 @@
 // Series of readings over time, at the level of detail that fits the range.
-#include <algorithm>
-
 #include <fmt/format.h>
+
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "api/context.h"
@@ -22,13 +22,19 @@ Result<std::vector<std::string>> read_metrics(const std::string& text) {
     const std::string name = rest.substr(0, comma);
     if (find_gpu_metric(name) == nullptr) {
       const std::string near = nearest_name(std::string_view(name).substr(0, 64), known);
-      return fail(ErrorCode::kInvalidArgument, fmt::format("there is no metric '{}'{}", name.substr(0, 64), near.empty() ? "" : "; is '" + near + "' meant?"), "metrics");
+      return fail(ErrorCode::kInvalidArgument,
+                  fmt::format("there is no metric '{}'{}", name.substr(0, 64),
+                              near.empty() ? "" : "; is '" + near + "' meant?"),
+                  "metrics");
     }
     if (std::find(names.begin(), names.end(), name) == names.end()) names.push_back(name);
     rest = comma == std::string::npos ? "" : rest.substr(comma + 1);
   }
   if (names.empty() || names.size() > kMostMetrics)
-    return fail(ErrorCode::kInvalidArgument, fmt::format("metrics names 1 to {} metrics, joined by commas: temperature_c,power_draw_w", kMostMetrics), "metrics");
+    return fail(
+        ErrorCode::kInvalidArgument,
+        fmt::format("metrics names 1 to {} metrics, joined by commas: temperature_c,power_draw_w", kMostMetrics),
+        "metrics");
   return names;
 }
 
@@ -54,7 +60,9 @@ Result<SeriesQuery> read_query(const Request& request, Time now) {
   if (!step) return fail(step.error());
   constexpr std::int64_t kMostPoints = 20000;
   if (*step > 0 && (*to - *from) / std::chrono::seconds(*step) > kMostPoints)
-    return fail(ErrorCode::kInvalidArgument, fmt::format("more than {} steps; give a larger step_s, or 0 to let the server choose", kMostPoints), "step_s");
+    return fail(ErrorCode::kInvalidArgument,
+                fmt::format("more than {} steps; give a larger step_s, or 0 to let the server choose", kMostPoints),
+                "step_s");
   query.from = *from;
   query.to = *to;
   query.step = std::chrono::seconds(*step);
@@ -73,12 +81,17 @@ Json series_json(const GpuUuid& gpu, const Series& series) {
   Json columns = Json::object();
   for (const auto& [name, column] : series.columns)
     columns[name] = {{"mean", values(column.mean)}, {"min", values(column.min)}, {"max", values(column.max)}};
-  return {{"gpu_uuid", gpu.str()}, {"step_s", series.step.count()}, {"level", series.level}, {"time", std::move(time)}, {"series", std::move(columns)}};
+  return {{"gpu_uuid", gpu.str()},
+          {"step_s", series.step.count()},
+          {"level", series.level},
+          {"time", std::move(time)},
+          {"series", std::move(columns)}};
 }
 
 Response query_metrics(Context& context, const Request& request) {
   if (auto refusal = refuse_unknown_query(request, {"gpu", "metrics", "from", "to", "step_s"})) return *refusal;
-  if (context.store == nullptr) return http::problem(501, "unsupported", "without a store there is no history of readings", request);
+  if (context.store == nullptr)
+    return http::problem(501, "unsupported", "without a store there is no history of readings", request);
   const auto gpu = request.query_value("gpu");
   if (!gpu || gpu->empty()) return bad_parameter("gpu", "gpu names one GPU by its UUID or as <node>-<index>", request);
   auto query = read_query(request, context.clock.now());
@@ -93,7 +106,8 @@ Response query_metrics(Context& context, const Request& request) {
     }
   // A GPU that left the fleet keeps its history under its UUID.
   if (!is_known && !gpu->starts_with("GPU-") && !gpu->starts_with("MIG-") && !gpu->starts_with("external-"))
-    return http::problem(404, "not_found", fmt::format("no GPU {}", gpu->substr(0, 100)), request, "aether gpus  lists them");
+    return http::problem(404, "not_found", fmt::format("no GPU {}", gpu->substr(0, 100)), request,
+                         "aether gpus  lists them");
   const auto series = context.store->series(*query);
   if (!series) return http::problem(series.error(), request);
   return ok(series_json(query->gpu_uuid, *series));

@@ -1,9 +1,9 @@
 // Jobs: lists, one job, its history and explanation, and the actions on it.
-#include <algorithm>
-#include <set>
-
 #include <fmt/format.h>
+
+#include <algorithm>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "api/body.h"
 #include "api/context.h"
@@ -20,8 +20,8 @@ std::vector<JobState> states_of_word(const std::string& word) {
   for (int i = 0; i <= static_cast<int>(JobState::kLost); ++i) {
     const auto state = static_cast<JobState>(i);
     const bool waits = !holds_gpus(state) && !is_terminal(state);
-    if ((word == "waiting" && waits) || (word == "running" && holds_gpus(state)) || (word == "finished" && is_terminal(state)) ||
-        parse_job_state(word) == state)
+    if ((word == "waiting" && waits) || (word == "running" && holds_gpus(state)) ||
+        (word == "finished" && is_terminal(state)) || parse_job_state(word) == state)
       states.push_back(state);
   }
   return states;
@@ -35,7 +35,8 @@ Result<std::vector<JobState>> parse_states(const std::string& text) {
     const std::string word = rest.substr(0, comma);
     const auto found = states_of_word(word);
     if (found.empty())
-      return fail(ErrorCode::kInvalidArgument, "state is waiting, running, finished or a state like PENDING; several joined by commas", "state");
+      return fail(ErrorCode::kInvalidArgument,
+                  "state is waiting, running, finished or a state like PENDING; several joined by commas", "state");
     states.insert(found.begin(), found.end());
     rest = comma == std::string::npos ? "" : rest.substr(comma + 1);
   }
@@ -43,22 +44,26 @@ Result<std::vector<JobState>> parse_states(const std::string& text) {
 }
 
 bool matches(const Job& job, const JobQuery& query) {
-  const bool state = query.states.empty() || std::find(query.states.begin(), query.states.end(), job.state) != query.states.end();
-  return state && (query.user.empty() || job.user == query.user) && (query.name.empty() || job.spec.name == query.name) &&
-         (query.queue.empty() || job.queue == query.queue) && (query.before_id.empty() || job.id.str() < query.before_id) &&
+  const bool state =
+      query.states.empty() || std::find(query.states.begin(), query.states.end(), job.state) != query.states.end();
+  return state && (query.user.empty() || job.user == query.user) &&
+         (query.name.empty() || job.spec.name == query.name) && (query.queue.empty() || job.queue == query.queue) &&
+         (query.before_id.empty() || job.id.str() < query.before_id) &&
          (!query.since || job.submitted_at >= *query.since) && (!query.until || job.submitted_at < *query.until);
 }
 
 // Newest first.
 std::vector<std::shared_ptr<const Job>> jobs_in_view(const ClusterView& view, const JobQuery& query) {
   std::vector<std::shared_ptr<const Job>> jobs;
-  for (auto it = view.jobs.rbegin(); it != view.jobs.rend() && jobs.size() < static_cast<std::size_t>(query.limit); ++it)
+  for (auto it = view.jobs.rbegin(); it != view.jobs.rend() && jobs.size() < static_cast<std::size_t>(query.limit);
+       ++it)
     if (matches(*it->second, query)) jobs.push_back(it->second);
   return jobs;
 }
 
 // Live jobs are all in the view; the store is asked only where ended jobs count.
-Result<std::vector<std::shared_ptr<const Job>>> find_jobs(Context& context, const ClusterView& view, const JobQuery& query) {
+Result<std::vector<std::shared_ptr<const Job>>> find_jobs(Context& context, const ClusterView& view,
+                                                          const JobQuery& query) {
   const bool needs_history = query.states.empty() || std::any_of(query.states.begin(), query.states.end(), is_terminal);
   if (!needs_history || context.store == nullptr) return jobs_in_view(view, query);
   auto stored = context.store->find_jobs(query);
@@ -74,7 +79,8 @@ Result<std::vector<std::shared_ptr<const Job>>> find_jobs(Context& context, cons
 // Of the filters alone, so that a token goes with one list.
 std::string filter_mark(const Request& request) {
   std::string text;
-  for (const char* name : {"state", "user", "name", "queue", "since", "until"}) text += request.query_value(name).value_or("") + "\n";
+  for (const char* name : {"state", "user", "name", "queue", "since", "until"})
+    text += request.query_value(name).value_or("") + "\n";
   return http::sha256_hex(text).substr(0, 8);
 }
 
@@ -105,7 +111,8 @@ Result<JobQuery> read_job_query(const Request& request) {
     const auto text = request.query_value(name);
     if (!text) continue;
     const auto time = parse_rfc3339(*text);
-    if (!time) return fail(ErrorCode::kInvalidArgument, std::string(name) + " takes a time like 2026-01-15T09:42:17Z", name);
+    if (!time)
+      return fail(ErrorCode::kInvalidArgument, std::string(name) + " takes a time like 2026-01-15T09:42:17Z", name);
     *field = *time;
   }
   AETHER_TRY(read_page(request, query));
@@ -113,7 +120,9 @@ Result<JobQuery> read_job_query(const Request& request) {
 }
 
 Response list_jobs(Context& context, const Request& request) {
-  if (auto refusal = refuse_unknown_query(request, {"state", "user", "name", "queue", "since", "until", "limit", "page_token"})) return *refusal;
+  if (auto refusal =
+          refuse_unknown_query(request, {"state", "user", "name", "queue", "since", "until", "limit", "page_token"}))
+    return *refusal;
   const auto query = read_job_query(request);
   if (!query) return bad_parameter(query.error().field, query.error().message, request);
   const auto view = context.control.view();
@@ -122,7 +131,8 @@ Response list_jobs(Context& context, const Request& request) {
   Json items = Json::array();
   for (const auto& job : *jobs) items.push_back(job_json(*job, *view));
   std::optional<std::string> next;
-  if (items.size() == static_cast<std::size_t>(query->limit)) next = jobs->back()->id.str() + "." + filter_mark(request);
+  if (items.size() == static_cast<std::size_t>(query->limit))
+    next = jobs->back()->id.str() + "." + filter_mark(request);
   return list_of(std::move(items), next);
 }
 
@@ -143,12 +153,15 @@ Response explain(Context& context, const Job& job, const ClusterView& view) {
   std::optional<PlacementRecord> stored;
   if (placement == view.placements.end() && !job.attempts.empty() && context.store != nullptr)
     if (auto record = context.store->placement(job.id)) stored = std::move(*record);
-  const PlacementRecord* record = placement != view.placements.end() ? placement->second.get() : stored ? &*stored : nullptr;
+  const PlacementRecord* record = placement != view.placements.end() ? placement->second.get()
+                                  : stored                           ? &*stored
+                                                                     : nullptr;
   return ok(explain_json(job, wait == view.waiting.end() ? nullptr : wait->second.get(), record, view));
 }
 
 Response events(Context& context, const Job& job, const Request& request) {
-  if (context.store == nullptr) return http::problem(501, "unsupported", "without a store there is no history of a job", request);
+  if (context.store == nullptr)
+    return http::problem(501, "unsupported", "without a store there is no history of a job", request);
   const auto found = context.store->job_events(job.id);
   if (!found) return http::problem(found.error(), request);
   Json items = Json::array();
@@ -181,10 +194,11 @@ void act(Context& context, JobAction action, const Request& request, const Respo
   if (!grace) return respond(http::problem(grace.error(), request));
   const auto job = context.control.find_job(request.params.at("id"));
   if (!job) return respond(http::problem(job.error(), request, "aether queue --all  lists the jobs"));
-  context.control.act((*job)->id, action, *grace, [&context, request, respond](Result<std::shared_ptr<const Job>> result) {
-    if (!result) return respond(http::problem(result.error(), request));
-    respond(ok(job_json(**result, *context.control.view()), 202));
-  });
+  context.control.act((*job)->id, action, *grace,
+                      [&context, request, respond](Result<std::shared_ptr<const Job>> result) {
+                        if (!result) return respond(http::problem(result.error(), request));
+                        respond(ok(job_json(**result, *context.control.view()), 202));
+                      });
 }
 
 }  // namespace
@@ -192,17 +206,28 @@ void act(Context& context, JobAction action, const Request& request, const Respo
 void add_job_routes(http::Server& server, Context& context) {
   using http::Access;
   using http::Run;
-  server.route("GET", "/api/v1/jobs", Access::kRead, Run::kWorker, [&context](const Request& request) { return list_jobs(context, request); });
+  server.route("GET", "/api/v1/jobs", Access::kRead, Run::kWorker,
+               [&context](const Request& request) { return list_jobs(context, request); });
   server.route("GET", kJob, Access::kRead, Run::kWorker,
-               for_job(context, [](const Job& job, const ClusterView& view, const Request&) { return ok(job_json(job, view)); }));
+               for_job(context, [](const Job& job, const ClusterView& view, const Request&) {
+                 return ok(job_json(job, view));
+               }));
   server.route("GET", std::string(kJob) + "/explain", Access::kRead, Run::kWorker,
-               for_job(context, [&context](const Job& job, const ClusterView& view, const Request&) { return explain(context, job, view); }));
+               for_job(context, [&context](const Job& job, const ClusterView& view, const Request&) {
+                 return explain(context, job, view);
+               }));
   server.route("GET", std::string(kJob) + "/events", Access::kRead, Run::kWorker,
-               for_job(context, [&context](const Job& job, const ClusterView&, const Request& request) { return events(context, job, request); }));
-  server.route("GET", std::string(kJob) + "/attempts", Access::kRead, Run::kWorker,
-               for_job(context, [](const Job& job, const ClusterView& view, const Request&) { return attempts(job, view); }));
+               for_job(context, [&context](const Job& job, const ClusterView&, const Request& request) {
+                 return events(context, job, request);
+               }));
+  server.route(
+      "GET", std::string(kJob) + "/attempts", Access::kRead, Run::kWorker,
+      for_job(context, [](const Job& job, const ClusterView& view, const Request&) { return attempts(job, view); }));
   const auto add_action = [&](const char* method, const std::string& path, JobAction action) {
-    server.route_async(method, path, Access::kWrite, [&context, action](const Request& request, const Responder& respond) { act(context, action, request, respond); });
+    server.route_async(method, path, Access::kWrite,
+                       [&context, action](const Request& request, const Responder& respond) {
+                         act(context, action, request, respond);
+                       });
   };
   add_action("DELETE", kJob, JobAction::kCancel);
   add_action("POST", std::string(kJob) + "/cancel", JobAction::kCancel);

@@ -1,9 +1,9 @@
 // What a job printed: by offset, from the end, or followed until it has ended.
+#include <fmt/format.h>
+
 #include <condition_variable>
 #include <mutex>
 #include <utility>
-
-#include <fmt/format.h>
 
 #include "api/context.h"
 
@@ -61,7 +61,9 @@ Result<LogChunk> read_range(Control& control, const LogQuery& query) {
 Response empty_log(const Job& job) {
   Response response;
   response.content_type = "application/octet-stream";
-  response.headers = {{"Aether-Log-Offset", "0"}, {"Aether-Log-Next-Offset", "0"}, {"Aether-Log-Complete", is_terminal(job.state) ? "true" : "false"}};
+  response.headers = {{"Aether-Log-Offset", "0"},
+                      {"Aether-Log-Next-Offset", "0"},
+                      {"Aether-Log-Complete", is_terminal(job.state) ? "true" : "false"}};
   return response;
 }
 
@@ -70,7 +72,8 @@ std::int64_t end_of(const LogChunk& chunk) { return chunk.offset + static_cast<s
 // One request at a time to the node, waited for only briefly: a node that does not answer must not hold a worker.
 class Follower {
  public:
-  Follower(Control& control, LogQuery query, LogChunk first) : control_(control), query_(std::move(query)), answer_(std::move(first)) {}
+  Follower(Control& control, LogQuery query, LogChunk first)
+      : control_(control), query_(std::move(query)), answer_(std::move(first)) {}
 
   bool next(std::string& out, const std::weak_ptr<Follower>& self) {
     std::unique_lock lock(mutex_);

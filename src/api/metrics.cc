@@ -1,7 +1,7 @@
 // GET /metrics in the Prometheus text format, and the health routes.
-#include <cmath>
-
 #include <fmt/format.h>
+
+#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "api/context.h"
@@ -26,7 +26,8 @@ class Exposition {
   }
   void value(const std::string& labels, double number) {
     if (!std::isfinite(number)) return;
-    text_ += labels.empty() ? fmt::format("{} {}\n", name_, number) : fmt::format("{}{{{}}} {}\n", name_, labels, number);
+    text_ +=
+        labels.empty() ? fmt::format("{} {}\n", name_, number) : fmt::format("{}{{{}}} {}\n", name_, labels, number);
   }
   void single(std::string_view name, std::string_view type, std::string_view help, double number) {
     family(name, type, help);
@@ -52,21 +53,24 @@ constexpr GpuFamily kGpuFamilies[] = {
     {"temperature_c", "aether_gpu_temperature_celsius", "gauge", "Core temperature.", 1},
     {"temperature_mem_c", "aether_gpu_memory_temperature_celsius", "gauge", "Memory temperature.", 1},
     {"utilization_gpu", "aether_gpu_utilization_ratio", "gauge", "Share of time in which a kernel ran, 0 to 1.", 0.01},
-    {"utilization_memory_controller", "aether_gpu_memory_controller_utilization_ratio", "gauge", "Share of time in which memory was read or written, 0 to 1.", 0.01},
+    {"utilization_memory_controller", "aether_gpu_memory_controller_utilization_ratio", "gauge",
+     "Share of time in which memory was read or written, 0 to 1.", 0.01},
     {"memory_used_mb", "aether_gpu_memory_used_bytes", "gauge", "Device memory in use.", kMiB},
     {"power_draw_w", "aether_gpu_power_watts", "gauge", "Power drawn.", 1},
     {"energy_total_mj", "aether_gpu_energy_joules_total", "counter", "Energy used since the driver was loaded.", 0.001},
     {"clock_sm_mhz", "aether_gpu_sm_clock_hertz", "gauge", "Clock of the multiprocessors.", 1e6},
     {"clock_mem_mhz", "aether_gpu_memory_clock_hertz", "gauge", "Clock of the device memory.", 1e6},
     {"fan_speed_pct", "aether_gpu_fan_speed_ratio", "gauge", "Fan speed, 0 to 1.", 0.01},
-    {"ecc_sbe_volatile_total", "aether_gpu_ecc_corrected_errors_total", "counter", "Corrected memory errors since the driver was loaded.", 1},
-    {"ecc_dbe_volatile_total", "aether_gpu_ecc_uncorrected_errors_total", "counter", "Uncorrected memory errors since the driver was loaded.", 1},
+    {"ecc_sbe_volatile_total", "aether_gpu_ecc_corrected_errors_total", "counter",
+     "Corrected memory errors since the driver was loaded.", 1},
+    {"ecc_dbe_volatile_total", "aether_gpu_ecc_uncorrected_errors_total", "counter",
+     "Uncorrected memory errors since the driver was loaded.", 1},
     {"pcie_replay_total", "aether_gpu_pcie_replays_total", "counter", "PCIe replays since the driver was loaded.", 1},
 };
 
 std::string gpu_labels(const GpuView& gpu) {
-  return fmt::format("gpu_uuid=\"{}\",gpu_id=\"{}\",node=\"{}\",name=\"{}\"", escape_label(gpu.info.gpu_uuid.str()), escape_label(gpu.gpu_id),
-                     escape_label(gpu.node.str()), escape_label(gpu.info.gpu_name));
+  return fmt::format("gpu_uuid=\"{}\",gpu_id=\"{}\",node=\"{}\",name=\"{}\"", escape_label(gpu.info.gpu_uuid.str()),
+                     escape_label(gpu.gpu_id), escape_label(gpu.node.str()), escape_label(gpu.info.gpu_name));
 }
 
 void add_gpus(Exposition& out, const ClusterView& view) {
@@ -108,28 +112,35 @@ void add_cluster(Exposition& out, const ClusterView& view) {
     out.value(fmt::format("severity=\"{}\"", to_string(severity)), count);
   }
   if (view.carbon) {
-    out.family("aether_carbon_intensity_grams_per_kilowatt_hour", "gauge", "Carbon intensity of the grid, in CO2 equivalent.");
-    out.value(fmt::format("zone=\"{}\",estimated=\"{}\"", escape_label(view.carbon->zone), view.carbon->is_estimated), view.carbon->intensity_g_per_kwh);
+    out.family("aether_carbon_intensity_grams_per_kilowatt_hour", "gauge",
+               "Carbon intensity of the grid, in CO2 equivalent.");
+    out.value(fmt::format("zone=\"{}\",estimated=\"{}\"", escape_label(view.carbon->zone), view.carbon->is_estimated),
+              view.carbon->intensity_g_per_kwh);
   }
 }
 
 void add_orchestrator(Exposition& out, const OrchestratorCounters& counters) {
-  const auto counter = [&](const char* name, const char* help, std::uint64_t number) { out.single(name, "counter", help, static_cast<double>(number)); };
+  const auto counter = [&](const char* name, const char* help, std::uint64_t number) {
+    out.single(name, "counter", help, static_cast<double>(number));
+  };
   counter("aether_samples_received_total", "Telemetry messages taken.", counters.samples_received);
   counter("aether_samples_rejected_total", "Telemetry messages refused.", counters.samples_rejected);
   counter("aether_samples_stored_total", "Readings written to the store.", counters.samples_stored);
   counter("aether_samples_dropped_total", "Readings dropped because a queue was full.", counters.samples_dropped);
   counter("aether_agent_events_rejected_total", "Messages of agents refused.", counters.events_rejected);
-  counter("aether_agent_reports_stale_total", "Reports about attempts that are no longer current.", counters.reports_stale);
+  counter("aether_agent_reports_stale_total", "Reports about attempts that are no longer current.",
+          counters.reports_stale);
   counter("aether_jobs_submitted_total", "Jobs accepted.", counters.jobs_submitted);
   counter("aether_jobs_finished_total", "Jobs that reached a final state.", counters.jobs_finished);
   counter("aether_placements_total", "Jobs given GPUs.", counters.placements);
   counter("aether_predictions_total", "Answers of the model used in placements.", counters.predictions);
-  counter("aether_prediction_fallbacks_total", "Placements without an answer of the model in time.", counters.prediction_fallbacks);
+  counter("aether_prediction_fallbacks_total", "Placements without an answer of the model in time.",
+          counters.prediction_fallbacks);
   counter("aether_store_commits_total", "Durable group commits.", counters.commits);
   counter("aether_scheduler_cycles_total", "Scheduling cycles.", counters.cycles);
   out.single("aether_orchestrator_last_step_seconds", "gauge", "Time the last step took.", counters.last_step_s);
-  out.single("aether_scheduler_last_cycle_seconds", "gauge", "Time the last scheduling cycle took.", counters.last_cycle_s);
+  out.single("aether_scheduler_last_cycle_seconds", "gauge", "Time the last scheduling cycle took.",
+             counters.last_cycle_s);
 }
 
 void add_servers(Exposition& out, const std::vector<const http::Server*>& servers) {
@@ -141,16 +152,19 @@ void add_servers(Exposition& out, const std::vector<const http::Server*>& server
   };
   const Family families[] = {
       {"aether_http_requests_total", "counter", "Requests by listener.", &http::ServerCounters::requests},
-      {"aether_http_rejected_total", "counter", "Requests refused before their handler ran.", &http::ServerCounters::rejected},
+      {"aether_http_rejected_total", "counter", "Requests refused before their handler ran.",
+       &http::ServerCounters::rejected},
       {"aether_http_connections_total", "counter", "Connections accepted.", &http::ServerCounters::connections},
       {"aether_stream_clients", "gauge", "Open streams.", &http::ServerCounters::sockets},
-      {"aether_stream_slow_clients_total", "counter", "Stream clients dropped because they took nothing.", &http::ServerCounters::slow_sockets},
+      {"aether_stream_slow_clients_total", "counter", "Stream clients dropped because they took nothing.",
+       &http::ServerCounters::slow_sockets},
   };
   for (const Family& family : families) {
     out.family(family.name, family.type, family.help);
     for (const http::Server* server : servers) {
       const http::ServerCounters counters = server->counters();
-      out.value(fmt::format("listener=\"{}\"", escape_label(server->address())), static_cast<double>(counters.*family.field));
+      out.value(fmt::format("listener=\"{}\"", escape_label(server->address())),
+                static_cast<double>(counters.*family.field));
     }
   }
 }
@@ -182,9 +196,11 @@ Response ready(Context& context, const Request& request) {
 void add_metrics_routes(http::Server& server, Context& context) {
   using http::Access;
   using http::Run;
-  server.route("GET", "/metrics", Access::kRead, Run::kWorker, [&context](const Request& request) { return metrics(context, request); });
+  server.route("GET", "/metrics", Access::kRead, Run::kWorker,
+               [&context](const Request& request) { return metrics(context, request); });
   server.route("GET", "/healthz", Access::kPublic, Run::kInline, [](const Request&) { return ok({{"status", "ok"}}); });
-  server.route("GET", "/readyz", Access::kPublic, Run::kInline, [&context](const Request& request) { return ready(context, request); });
+  server.route("GET", "/readyz", Access::kPublic, Run::kInline,
+               [&context](const Request& request) { return ready(context, request); });
 }
 
 }  // namespace aether::api

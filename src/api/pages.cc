@@ -1,6 +1,7 @@
 #include "api/pages.h"
 
 #include <fmt/format.h>
+
 #include <nlohmann/json.hpp>
 
 #include "base/files.h"
@@ -16,7 +17,8 @@ using http::Response;
 
 constexpr const char* kPolicyStart = "default-src 'none'; script-src 'self'";
 constexpr const char* kPolicyEnd =
-    "; style-src 'self'; font-src 'self'; img-src 'self' data:; connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
+    "; style-src 'self'; font-src 'self'; img-src 'self' data:; connect-src 'self'; frame-ancestors 'none'; base-uri "
+    "'none'; form-action 'none'";
 
 Result<Json> read_json(const std::string& path) {
   auto text = read_file(path);
@@ -31,7 +33,8 @@ std::string text_of(const Json& json, const char* key) {
 
 // assets.json comes from our own build; still, a name in it must stay inside the directory.
 bool is_safe_name(const std::string& name) {
-  return !name.empty() && name.front() != '/' && name.find("..") == std::string::npos && name.find('\\') == std::string::npos;
+  return !name.empty() && name.front() != '/' && name.find("..") == std::string::npos &&
+         name.find('\\') == std::string::npos;
 }
 
 std::shared_ptr<const std::string> load_bytes(const std::string& directory, const std::string& name) {
@@ -44,7 +47,8 @@ std::string policy_for(const Json& csp, const std::string& name) {
   if (!csp.is_object() || !csp.contains("pages") || !csp["pages"].contains(name)) return {};
   std::string policy = kPolicyStart;
   for (const Json& hash : csp["pages"][name])
-    if (hash.is_string() && hash.get_ref<const std::string&>().find_first_of("'; ") == std::string::npos) policy += fmt::format(" '{}'", hash.get<std::string>());
+    if (hash.is_string() && hash.get_ref<const std::string&>().find_first_of("'; ") == std::string::npos)
+      policy += fmt::format(" '{}'", hash.get<std::string>());
   return policy + kPolicyEnd;
 }
 
@@ -65,7 +69,8 @@ std::string encode_query(const Request& request) {
   const auto escape = [](const std::string& text) {
     std::string escaped;
     for (unsigned char c : text)
-      escaped += std::isalnum(c) || c == '-' || c == '_' || c == '.' || c == '~' ? std::string(1, static_cast<char>(c)) : fmt::format("%{:02X}", c);
+      escaped += std::isalnum(c) || c == '-' || c == '_' || c == '.' || c == '~' ? std::string(1, static_cast<char>(c))
+                                                                                 : fmt::format("%{:02X}", c);
     return escaped;
   };
   for (const auto& [key, value] : request.query) out += (out.empty() ? "?" : "&") + escape(key) + "=" + escape(value);
@@ -87,7 +92,8 @@ Pages::Pages(const std::string& directory) {
 bool Pages::load(const std::string& directory) {
   const auto assets = read_json(directory + "/assets.json");
   const auto csp = read_json(directory + "/csp.json");
-  if (!assets || !csp || !assets->is_object() || !assets->contains("files") || !(*assets)["files"].is_array()) return false;
+  if (!assets || !csp || !assets->is_object() || !assets->contains("files") || !(*assets)["files"].is_array())
+    return false;
   for (const Json& entry : (*assets)["files"]) {
     if (!entry.is_object()) return false;
     const std::string name = text_of(entry, "name");
@@ -125,18 +131,21 @@ Response Pages::answer(const File& file, int status, const Request& request) con
 }
 
 Response Pages::serve(const Request& request) const {
-  if (request.path.starts_with("/api/")) return http::problem(404, "not_found", "there is nothing at " + request.path, request);
+  if (request.path.starts_with("/api/"))
+    return http::problem(404, "not_found", "there is nothing at " + request.path, request);
   if (!is_built()) {
     Response response;
     response.status = request.path == "/" ? 200 : 404;
     response.content_type = "text/plain; charset=utf-8";
-    response.body = "Aether is running, and its API answers at /api/v1 on this address.\n" + why_not_ +
-                    "\nTo build it, install nodejs and npm, then run in the source tree:  cd dashboard && npm ci && npm run build"
-                    "\nand start Aether again.\n";
+    response.body =
+        "Aether is running, and its API answers at /api/v1 on this address.\n" + why_not_ +
+        "\nTo build it, install nodejs and npm, then run in the source tree:  cd dashboard && npm ci && npm run build"
+        "\nand start Aether again.\n";
     return response;
   }
   // "//host/" would be another site in a Location.
-  if (request.path.size() > 1 && request.path.ends_with('/') && files_.contains(request.path.substr(0, request.path.size() - 1))) {
+  if (request.path.size() > 1 && request.path.ends_with('/') &&
+      files_.contains(request.path.substr(0, request.path.size() - 1))) {
     Response response;
     response.status = 308;
     response.content_type = "text/plain; charset=utf-8";
@@ -144,7 +153,8 @@ Response Pages::serve(const Request& request) const {
     return response;
   }
   const auto found = files_.find(request.path);
-  if (found != files_.end()) return answer(*found->second, request.path == "/404.html" || request.path == "/404" ? 404 : 200, request);
+  if (found != files_.end())
+    return answer(*found->second, request.path == "/404.html" || request.path == "/404" ? 404 : 200, request);
   return answer(*files_.at("/404.html"), 404, request);
 }
 

@@ -21,7 +21,7 @@ class Pages {
   struct File {
     std::string type;
     std::string cache_control;
-    std::string content_security_policy;  // empty: the server's default
+    std::string content_security_policy;                 // empty: the server's default
     std::shared_ptr<const std::string> body, gzip_body;  // gzip_body may be null
     std::string etag, gzip_etag;
   };

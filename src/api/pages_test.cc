@@ -33,7 +33,8 @@ class ServedPages : public ServedApi {
     put("_next/static/chunks/a-1.js", "code");
     std::ofstream(directory_ + "/secret.txt") << "secret";
     Json files = Json::array();
-    const auto add = [&](const std::string& name, const std::string& path, const std::string& type, const std::string& cache) {
+    const auto add = [&](const std::string& name, const std::string& path, const std::string& type,
+                         const std::string& cache) {
       Json file = {{"name", name}, {"path", path}, {"type", type}, {"cache", cache}, {"etag", "\"" + name + "-tag\""}};
       if (name == "index.html") file.update(Json{{"gz", "index.html.gz"}, {"gz_etag", "\"index.html-tag-gz\""}});
       files.push_back(file);
@@ -44,7 +45,10 @@ class ServedPages : public ServedApi {
     add("jobs.txt", "/jobs.txt", "text/plain; charset=utf-8", "revalidate");
     add("_next/static/chunks/a-1.js", "/_next/static/chunks/a-1.js", "text/javascript; charset=utf-8", "immutable");
     put("assets.json", Json{{"version", "1"}, {"files", files}}.dump());
-    put("csp.json", Json{{"version", "1"}, {"pages", {{"index.html", {"sha256-abc="}}, {"jobs.html", Json::array()}, {"404.html", Json::array()}}}}.dump());
+    put("csp.json",
+        Json{{"version", "1"},
+             {"pages", {{"index.html", {"sha256-abc="}}, {"jobs.html", Json::array()}, {"404.html", Json::array()}}}}
+            .dump());
     ApiOptions options;
     options.pages_directory = directory_ + "/out";
     serve(options);
@@ -60,7 +64,8 @@ TEST_F(ServedPages, AreFoundByTheirNames) {
   EXPECT_EQ(index.headers.at("cache-control"), "no-cache");
   EXPECT_EQ(index.headers.at("vary"), "Accept-Encoding");
   EXPECT_EQ(index.headers.at("content-security-policy"),
-            "default-src 'none'; script-src 'self' 'sha256-abc='; style-src 'self'; font-src 'self'; img-src 'self' data:; connect-src 'self'; "
+            "default-src 'none'; script-src 'self' 'sha256-abc='; style-src 'self'; font-src 'self'; img-src 'self' "
+            "data:; connect-src 'self'; "
             "frame-ancestors 'none'; base-uri 'none'; form-action 'none'");
   EXPECT_EQ(get("/jobs?id=7").body, "<p>jobs</p>");
   EXPECT_EQ(get("/jobs.html").body, "<p>jobs</p>");
@@ -107,8 +112,10 @@ TEST_F(ServedPages, UnknownNamesGetThe404Page) {
 
 TEST_F(ServedPages, AreNeverAPathFromARequest) {
   serve_pages();
-  for (const char* target : {"/../secret.txt", "/%2e%2e/secret.txt", "/%252e%252e/secret.txt", "/..%2fsecret.txt", "/..%5csecret.txt", "/..\\secret.txt", "//secret.txt",
-                             "/jobs%00.html", "/./index.html", "/assets.json", "/csp.json", "/index.html.gz", "/etc/passwd", "//etc/passwd", "/%2fetc%2fpasswd"}) {
+  for (const char* target :
+       {"/../secret.txt", "/%2e%2e/secret.txt", "/%252e%252e/secret.txt", "/..%2fsecret.txt", "/..%5csecret.txt",
+        "/..\\secret.txt", "//secret.txt", "/jobs%00.html", "/./index.html", "/assets.json", "/csp.json",
+        "/index.html.gz", "/etc/passwd", "//etc/passwd", "/%2fetc%2fpasswd"}) {
     const Reply reply = get(target);
     EXPECT_TRUE(reply.status == 404 || reply.status == 400) << target << " gives " << reply.status;
     EXPECT_EQ(reply.body.find("secret"), reply.status == 400 ? reply.body.find("secret") : std::string::npos) << target;

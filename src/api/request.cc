@@ -1,8 +1,8 @@
 // Reading queries and bodies strictly, and writing lists.
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <charconv>
-
-#include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include "api/body.h"
@@ -35,7 +35,8 @@ std::optional<Response> refuse_unknown_query(const Request& request, std::initia
   return std::nullopt;
 }
 
-std::optional<Response> refuse_unknown_keys(const Json& body, const std::vector<std::string>& known, const Request& request) {
+std::optional<Response> refuse_unknown_keys(const Json& body, const std::vector<std::string>& known,
+                                            const Request& request) {
   for (const auto& entry : body.items())
     if (std::find(known.begin(), known.end(), entry.key()) == known.end())
       return unknown_field("field", entry.key(), "/" + entry.key(), known, request);
@@ -53,7 +54,8 @@ Result<std::int64_t> query_integer(const Request& request, const std::string& na
   std::int64_t value = 0;
   const auto [end, error] = std::from_chars(text->data(), text->data() + text->size(), value);
   if (error != std::errc() || end != text->data() + text->size() || value < least || value > most)
-    return fail(ErrorCode::kInvalidArgument, fmt::format("{} takes a whole number from {} to {}", name, least, most), name);
+    return fail(ErrorCode::kInvalidArgument, fmt::format("{} takes a whole number from {} to {}", name, least, most),
+                name);
   return value;
 }
 
@@ -87,7 +89,8 @@ Response list_page(const std::vector<Json>& items, const char* id_key, const Req
   auto first = items.begin();
   if (const auto token = request.query_value("page_token")) {
     first = std::find_if(items.begin(), items.end(), [&](const Json& item) { return item.at(id_key) == *token; });
-    if (first == items.end()) return bad_parameter("page_token", "this page token is not of this list, or no longer", request);
+    if (first == items.end())
+      return bad_parameter("page_token", "this page token is not of this list, or no longer", request);
     ++first;
   }
   Json page = Json::array();

@@ -33,6 +33,8 @@ class ServedApi : public testing::Test {
     http::ServerOptions server_options;
     server_options.tokens = {{http::sha256_hex("aeth_test"), "admin"}};
     server_options.anonymous_reads = anonymous_reads;
+    // A test's slow client is slow, not gone, however busy the machine is.
+    server_options.limits.socket_progress_timeout = server_options.limits.socket_silence_timeout = std::chrono::minutes(1);
     auto server = http::Server::open(server_options);
     ASSERT_TRUE(server) << server.error().message;
     server_ = std::move(*server);
@@ -44,20 +46,25 @@ class ServedApi : public testing::Test {
     if (api_) api_->stop();
     server_.reset();
   }
-  Reply ask(const std::string& method, const std::string& target, const std::string& headers = {}, const std::string& body = {}) {
+  Reply ask(const std::string& method, const std::string& target, const std::string& headers = {},
+            const std::string& body = {}) {
     http::RawClient client(server_->address());
     const auto response = client.request(method, target, headers, body);
     if (!response) return {};
     Reply reply{response->status, response->headers, response->body, nullptr};
-    if (response->headers.contains("content-type") && response->headers.at("content-type").find("json") != std::string::npos && method != "HEAD")
+    if (response->headers.contains("content-type") &&
+        response->headers.at("content-type").find("json") != std::string::npos && method != "HEAD")
       reply.json = Json::parse(response->body);
     return reply;
   }
   Reply get(const std::string& target, const std::string& headers = {}) { return ask("GET", target, headers); }
-  Reply write(const std::string& method, const std::string& target, const std::string& body = {}, const std::string& headers = {}) {
+  Reply write(const std::string& method, const std::string& target, const std::string& body = {},
+              const std::string& headers = {}) {
     return ask(method, target, std::string(kBearer) + "Content-Type: application/json\r\n" + headers, body);
   }
-  Reply post(const std::string& target, const std::string& body = {}, const std::string& headers = {}) { return write("POST", target, body, headers); }
+  Reply post(const std::string& target, const std::string& body = {}, const std::string& headers = {}) {
+    return write("POST", target, body, headers);
+  }
 
   FakeControl control_;
   ManualClock clock_{Time(std::chrono::hours(24 * 365 * 56))};

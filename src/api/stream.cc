@@ -1,9 +1,9 @@
 // The hub's thread: time, messages, and how far each client is. Logs are in stream_logs.cc.
 #include "api/stream.h"
 
-#include <algorithm>
-
 #include <fmt/format.h>
+
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "base/names.h"
@@ -13,9 +13,9 @@
 namespace aether::api {
 namespace {
 
-constexpr std::size_t kMostTextBytes = 8192;   // hello and subscriptions are short
+constexpr std::size_t kMostTextBytes = 8192;  // hello and subscriptions are short
 constexpr std::size_t kMostClientTopics = 16;
-constexpr std::size_t kMostBehind = 10;        // changes a slow client is still given one by one
+constexpr std::size_t kMostBehind = 10;  // changes a slow client is still given one by one
 constexpr int kRetryAfterMs = 1000;
 
 std::vector<std::string> texts_of(const nlohmann::json& message, const char* key) {
@@ -35,7 +35,8 @@ std::string text_of(const nlohmann::json& message, const char* key) {
 // "job.<id>.log" -> "<id>"
 std::optional<std::string> job_of_log_topic(const std::string& topic) {
   constexpr std::string_view kStart = "job.", kEnd = ".log";
-  if (!topic.starts_with(kStart) || !topic.ends_with(kEnd) || topic.size() <= kStart.size() + kEnd.size()) return std::nullopt;
+  if (!topic.starts_with(kStart) || !topic.ends_with(kEnd) || topic.size() <= kStart.size() + kEnd.size())
+    return std::nullopt;
   return topic.substr(kStart.size(), topic.size() - kStart.size() - kEnd.size());
 }
 
@@ -90,7 +91,8 @@ void StreamHub::tick(Mono now) {
     const bool is_new = view->version != seen_version_;
     if (is_new) events_.observe(view);
     // Without clients nothing is encoded; the next client's hello catches up in one step.
-    if (!clients_.empty() && (is_new || is_full)) topics_.update(view, clock_.now(), is_full ? Update::kEverything : Update::kChangesOfState);
+    if (!clients_.empty() && (is_new || is_full))
+      topics_.update(view, clock_.now(), is_full ? Update::kEverything : Update::kChangesOfState);
     seen_version_ = view->version;
   }
   for (auto& [key, client] : clients_) catch_up(client);
@@ -156,12 +158,14 @@ void StreamHub::on_hello(Client& client, const Json& message) {
   bring_up_to_date();
   client.is_welcome = true;
   std::optional<std::uint64_t> resume;
-  if (const auto it = message.find("resume"); it != message.end() && it->is_object() && text_of(*it, "stream") == stream_id_)
+  if (const auto it = message.find("resume");
+      it != message.end() && it->is_object() && text_of(*it, "stream") == stream_id_)
     if (it->contains("seq") && (*it)["seq"].is_number_unsigned()) resume = (*it)["seq"].get<std::uint64_t>();
   std::vector<Topic> wanted;
   for (const std::string& name : texts_of(message, "topics"))
     if (const auto topic = parse_topic(name)) wanted.push_back(*topic);
-  const bool resumes = resume && std::all_of(wanted.begin(), wanted.end(), [&](Topic topic) { return topics_.held_at(topic, *resume).has_value(); });
+  const bool resumes = resume && std::all_of(wanted.begin(), wanted.end(),
+                                             [&](Topic topic) { return topics_.held_at(topic, *resume).has_value(); });
   send(client, Json{{"type", "welcome"},
                     {"stream", stream_id_},
                     {"seq", topics_.seq()},
@@ -182,7 +186,8 @@ void StreamHub::on_hello(Client& client, const Json& message) {
 }
 
 void StreamHub::subscribe(Client& client, const std::string& name) {
-  if (client.topics.size() + client.logs.size() >= kMostClientTopics) return refuse(client, 429, "too_many_topics", "a client follows at most 16 topics");
+  if (client.topics.size() + client.logs.size() >= kMostClientTopics)
+    return refuse(client, 429, "too_many_topics", "a client follows at most 16 topics");
   if (const auto topic = parse_topic(name)) {
     bring_up_to_date();
     client.topics.try_emplace(*topic);
@@ -191,7 +196,8 @@ void StreamHub::subscribe(Client& client, const std::string& name) {
   if (const auto job = job_of_log_topic(name)) return follow_log(client, name, *job);
   const std::vector<std::string> known = {"fleet", "nodes", "gpus", "jobs", "alerts"};
   const std::string near = nearest_name(name.substr(0, 64), known);
-  refuse(client, 404, "unknown_topic", fmt::format("there is no topic '{}'{}", name.substr(0, 64), near.empty() ? "" : "; is '" + near + "' meant?"));
+  refuse(client, 404, "unknown_topic",
+         fmt::format("there is no topic '{}'{}", name.substr(0, 64), near.empty() ? "" : "; is '" + near + "' meant?"));
 }
 
 void StreamHub::refuse(Client& client, int status, const std::string& code, const std::string& detail) {
@@ -200,7 +206,8 @@ void StreamHub::refuse(Client& client, int status, const std::string& code, cons
 
 void StreamHub::resync(Client& client, const std::string& name) {
   const auto topic = parse_topic(name);
-  if (!topic || !client.topics.contains(*topic)) return refuse(client, 404, "unknown_topic", "this client does not follow that topic");
+  if (!topic || !client.topics.contains(*topic))
+    return refuse(client, 404, "unknown_topic", "this client does not follow that topic");
   client.topics[*topic] = {};
   catch_up(client);
 }
@@ -213,7 +220,11 @@ void StreamHub::bring_up_to_date() {
 
 void StreamHub::start_over(Client& client, Topic topic, const char* reason) {
   ClientTopic& state = client.topics[topic];
-  const Json gap = {{"type", "gap"}, {"topic", to_string(topic)}, {"from", state.held}, {"to", topics_.seq_of(topic)}, {"reason", reason}};
+  const Json gap = {{"type", "gap"},
+                    {"topic", to_string(topic)},
+                    {"from", state.held},
+                    {"to", topics_.seq_of(topic)},
+                    {"reason", reason}};
   state = {};
   state.gap = std::make_shared<const std::string>(codec::dump(gap));
 }
@@ -238,8 +249,10 @@ void StreamHub::catch_up(Client& client) {
   if (!client.is_welcome) return;
   for (auto& [topic, state] : client.topics) {
     if (!state.is_live) continue;
-    if (!topics_.reaches(topic, state.held)) start_over(client, topic, client.is_slow ? "slow_client" : "history");
-    else if (client.is_slow && topics_.behind(topic, state.held) > kMostBehind) start_over(client, topic, "slow_client");
+    if (!topics_.reaches(topic, state.held))
+      start_over(client, topic, client.is_slow ? "slow_client" : "history");
+    else if (client.is_slow && topics_.behind(topic, state.held) > kMostBehind)
+      start_over(client, topic, "slow_client");
   }
   for (auto& [topic, state] : client.topics)
     if (!state.is_live && !send_snapshot(client, topic, state)) return;
@@ -265,6 +278,8 @@ bool StreamHub::send(Client& client, const SharedText& text) {
   return is_taken;
 }
 
-bool StreamHub::send(Client& client, const Json& message) { return send(client, std::make_shared<const std::string>(codec::dump(message))); }
+bool StreamHub::send(Client& client, const Json& message) {
+  return send(client, std::make_shared<const std::string>(codec::dump(message)));
+}
 
 }  // namespace aether::api

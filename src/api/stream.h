@@ -7,14 +7,13 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <set>
 #include <string>
 #include <thread>
 #include <variant>
 #include <vector>
-
-#include <nlohmann/json_fwd.hpp>
 
 #include "api/event_log.h"
 #include "api/topics.h"
@@ -26,8 +25,8 @@ namespace aether::api {
 
 struct StreamOptions {
   std::string version;
-  std::chrono::milliseconds interval{1000};         // readings
-  std::chrono::milliseconds change_interval{200};   // changes of state
+  std::chrono::milliseconds interval{1000};        // readings
+  std::chrono::milliseconds change_interval{200};  // changes of state
   std::chrono::milliseconds log_interval{300};
 };
 
@@ -45,9 +44,18 @@ class StreamHub {
   using SocketPtr = std::shared_ptr<http::Socket>;
   using Mono = std::chrono::steady_clock::time_point;
 
-  struct Opened { SocketPtr socket; };
-  struct Received { SocketPtr socket; std::string text; };
-  struct LogAnswer { SocketPtr socket; std::string topic, stream; Result<LogChunk> chunk; };
+  struct Opened {
+    SocketPtr socket;
+  };
+  struct Received {
+    SocketPtr socket;
+    std::string text;
+  };
+  struct LogAnswer {
+    SocketPtr socket;
+    std::string topic, stream;
+    Result<LogChunk> chunk;
+  };
   using Event = std::variant<Opened, Received, LogAnswer>;
   // Shared with callbacks that may come after the hub's end.
   struct Inbox {
@@ -57,9 +65,9 @@ class StreamHub {
   };
 
   struct ClientTopic {
-    bool is_live = false;                       // false: a snapshot is due or on its way
+    bool is_live = false;  // false: a snapshot is due or on its way
     std::uint64_t held = 0;
-    SharedText gap;                             // goes before the snapshot
+    SharedText gap;  // goes before the snapshot
     std::shared_ptr<const Snapshot> snapshot;
     std::size_t next_part = 0;
   };
@@ -74,9 +82,9 @@ class StreamHub {
   struct Client {
     SocketPtr socket;
     bool is_welcome = false;
-    bool is_slow = false;                       // its queue was full lately
+    bool is_slow = false;  // its queue was full lately
     std::map<Topic, ClientTopic> topics;
-    std::map<std::string, LogFollow> logs;      // by topic name
+    std::map<std::string, LogFollow> logs;  // by topic name
   };
 
   void run();
@@ -106,7 +114,7 @@ class StreamHub {
   const StreamOptions options_;
   const std::string stream_id_;
   const std::shared_ptr<Inbox> inbox_ = std::make_shared<Inbox>();
-  std::map<http::Socket*, Client> clients_;     // the hub's thread
+  std::map<http::Socket*, Client> clients_;  // the hub's thread
   TopicStore topics_;
   std::uint64_t seen_version_ = 0;
   Mono last_full_, last_changes_, last_logs_;

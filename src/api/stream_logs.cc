@@ -8,7 +8,7 @@
 namespace aether::api {
 namespace {
 
-constexpr std::int64_t kFirstBytes = 64 << 10;   // of what was printed before the viewer came
+constexpr std::int64_t kFirstBytes = 64 << 10;  // of what was printed before the viewer came
 constexpr std::int64_t kChunkBytes = 48 << 10;
 constexpr std::int64_t kMostLagBytes = 1 << 20;
 
@@ -28,10 +28,11 @@ void StreamHub::poll_logs(Client& client) {
     for (auto& [stream, state] : follow.streams) {
       if (state.is_asked || state.is_done) continue;
       state.is_asked = true;
-      control_.read_log(follow.job, stream, state.offset, kChunkBytes,
-                        [inbox = inbox_, socket = client.socket, topic = topic, stream = stream](Result<LogChunk> chunk) {
-                          inbox->events.push(LogAnswer{socket, topic, stream, std::move(chunk)});
-                        });
+      control_.read_log(
+          follow.job, stream, state.offset, kChunkBytes,
+          [inbox = inbox_, socket = client.socket, topic = topic, stream = stream](Result<LogChunk> chunk) {
+            inbox->events.push(LogAnswer{socket, topic, stream, std::move(chunk)});
+          });
     }
   }
 }
@@ -51,7 +52,13 @@ void StreamHub::on_log(Client& client, const LogAnswer& answer) {
   const std::int64_t expected = state.offset;
   if (is_behind || (expected >= 0 && chunk.offset > expected)) {
     const std::int64_t to = is_behind ? chunk.size - kFirstBytes : chunk.offset;
-    if (!send(client, Json{{"type", "gap"}, {"topic", answer.topic}, {"stream_name", answer.stream}, {"from", expected}, {"to", to}, {"reason", "slow_client"}})) return;
+    if (!send(client, Json{{"type", "gap"},
+                           {"topic", answer.topic},
+                           {"stream_name", answer.stream},
+                           {"from", expected},
+                           {"to", to},
+                           {"reason", "slow_client"}}))
+      return;
     state.offset = to;
     if (is_behind) return;
   }

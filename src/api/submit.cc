@@ -1,7 +1,7 @@
 // Submission: the whole specification at /api/v1/jobs, the short form at /submit.
-#include <algorithm>
-
 #include <fmt/format.h>
+
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "api/body.h"
@@ -38,19 +38,24 @@ Result<std::string> read_key(const Request& request) {
 
 Response refusal_of(const Error& error, const Request& request) {
   if (error.code == ErrorCode::kConflict && error.field == "idempotency_key")
-    return http::problem(422, "idempotency_mismatch", error.message, request, "use a new Idempotency-Key for another job");
+    return http::problem(422, "idempotency_mismatch", error.message, request,
+                         "use a new Idempotency-Key for another job");
   return http::problem(error, request);
 }
 
 Result<void> check_size(const JobSpec& spec) {
   if (codec::dump(codec::encode_job_spec(spec)).size() <= kMaxSpecBytes) return {};
-  return fail(ErrorCode::kInvalidArgument,
-              fmt::format("the specification is longer than {} KiB; put the script into a file and let the job's command name it", kMaxSpecBytes / 1024),
-              spec.script ? "/script" : "/argv");
+  return fail(
+      ErrorCode::kInvalidArgument,
+      fmt::format(
+          "the specification is longer than {} KiB; put the script into a file and let the job's command name it",
+          kMaxSpecBytes / 1024),
+      spec.script ? "/script" : "/argv");
 }
 
 // Null when the request was answered with a refusal.
-std::optional<SubmitRequest> read_request(const Request& request, const Json& spec_json, const Json& body, const Responder& respond) {
+std::optional<SubmitRequest> read_request(const Request& request, const Json& spec_json, const Json& body,
+                                          const Responder& respond) {
   if (auto refusal = refuse_unknown_keys(spec_json, spec_keys(), request)) {
     respond(*refusal);
     return std::nullopt;
@@ -76,7 +81,10 @@ std::optional<SubmitRequest> read_request(const Request& request, const Json& sp
 }
 
 Response dry_run_reply(const JobSpec& spec) {
-  return ok({{"dry_run", true}, {"valid", true}, {"summary", "the job is valid; nothing was stored"}, {"spec", codec::encode_job_spec(spec)}});
+  return ok({{"dry_run", true},
+             {"valid", true},
+             {"summary", "the job is valid; nothing was stored"},
+             {"spec", codec::encode_job_spec(spec)}});
 }
 
 void submit(Context& context, const Request& request, const Responder& respond) {
@@ -89,14 +97,15 @@ void submit(Context& context, const Request& request, const Responder& respond) 
   if (!submission) return;
   submission->dry_run = *dry_run;
   const JobSpec spec = submission->spec;
-  context.control.submit(std::move(*submission), [&context, request, respond, spec, dry = *dry_run](Result<SubmitReply> result) {
-    if (!result) return respond(refusal_of(result.error(), request));
-    if (dry || !result->job) return respond(dry_run_reply(spec));
-    Response response = ok(job_json(*result->job, *context.control.view()), result->replayed ? 200 : 201);
-    if (result->replayed) response.headers["Idempotent-Replayed"] = "true";
-    response.headers["Location"] = "/api/v1/jobs/" + result->job->id.str();
-    respond(std::move(response));
-  });
+  context.control.submit(
+      std::move(*submission), [&context, request, respond, spec, dry = *dry_run](Result<SubmitReply> result) {
+        if (!result) return respond(refusal_of(result.error(), request));
+        if (dry || !result->job) return respond(dry_run_reply(spec));
+        Response response = ok(job_json(*result->job, *context.control.view()), result->replayed ? 200 : 201);
+        if (result->replayed) response.headers["Idempotent-Replayed"] = "true";
+        response.headers["Location"] = "/api/v1/jobs/" + result->job->id.str();
+        respond(std::move(response));
+      });
 }
 
 // ---- the short form ----
@@ -104,13 +113,16 @@ void submit(Context& context, const Request& request, const Responder& respond) 
 Result<Json> short_form_spec(const Context& context, const Json& body) {
   for (const char* key : {"id", "type"})
     if (!body.contains(key) || !body[key].is_string() || body[key].get_ref<const std::string&>().empty())
-      return fail(ErrorCode::kInvalidArgument, fmt::format("'{}' is missing: the body is {{\"id\": \"demo-001\", \"type\": \"training\"}}", key), std::string("/") + key);
+      return fail(ErrorCode::kInvalidArgument,
+                  fmt::format("'{}' is missing: the body is {{\"id\": \"demo-001\", \"type\": \"training\"}}", key),
+                  std::string("/") + key);
   const std::string type = body["type"];
   if (!parse_job_type(type)) return fail(ErrorCode::kInvalidArgument, "type is \"training\" or \"inference\"", "/type");
   const auto known = context.options.job_types.find(type);
   Json spec = known == context.options.job_types.end() ? Json::object() : codec::encode_job_spec(known->second);
   if (body.contains("spec")) {
-    if (!body["spec"].is_object()) return fail(ErrorCode::kInvalidArgument, "spec is an object with fields of a job specification", "/spec");
+    if (!body["spec"].is_object())
+      return fail(ErrorCode::kInvalidArgument, "spec is an object with fields of a job specification", "/spec");
     // The command replaces the template's command as a whole.
     if (body["spec"].contains("script")) spec.erase("argv");
     if (body["spec"].contains("argv")) spec.erase("script");
@@ -131,11 +143,16 @@ void submit_short(Context& context, const Request& request, const Responder& res
   if (!spec) return respond(http::problem(400, "invalid_argument", spec.error(), request));
   auto submission = read_request(request, *spec, body.json, respond);
   if (!submission) return;
-  if (submission->idempotency_key.empty()) submission->idempotency_key = ("submit/" + submission->spec.name).substr(0, 255);
+  if (submission->idempotency_key.empty())
+    submission->idempotency_key = ("submit/" + submission->spec.name).substr(0, 255);
   context.control.submit(std::move(*submission), [request, respond](Result<SubmitReply> result) {
     if (!result) return respond(refusal_of(result.error(), request));
     const Job& job = *result->job;
-    Response response = ok({{"status", "job added"}, {"id", job.spec.name}, {"job_id", job.id.str()}, {"number", job.number}, {"state", to_string(job.state)}},
+    Response response = ok({{"status", "job added"},
+                            {"id", job.spec.name},
+                            {"job_id", job.id.str()},
+                            {"number", job.number},
+                            {"state", to_string(job.state)}},
                            result->replayed ? 200 : 201);
     if (result->replayed) response.headers["Idempotent-Replayed"] = "true";
     respond(std::move(response));
@@ -145,10 +162,12 @@ void submit_short(Context& context, const Request& request, const Responder& res
 }  // namespace
 
 void add_submit_routes(http::Server& server, Context& context) {
-  server.route_async("POST", "/api/v1/jobs", http::Access::kWrite,
-                     [&context](const Request& request, const Responder& respond) { submit(context, request, respond); });
-  server.route_async("POST", "/submit", http::Access::kWrite,
-                     [&context](const Request& request, const Responder& respond) { submit_short(context, request, respond); });
+  server.route_async(
+      "POST", "/api/v1/jobs", http::Access::kWrite,
+      [&context](const Request& request, const Responder& respond) { submit(context, request, respond); });
+  server.route_async(
+      "POST", "/submit", http::Access::kWrite,
+      [&context](const Request& request, const Responder& respond) { submit_short(context, request, respond); });
 }
 
 }  // namespace aether::api

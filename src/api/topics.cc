@@ -1,8 +1,8 @@
 #include "api/topics.h"
 
-#include <algorithm>
-
 #include <fmt/format.h>
+
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "api/view_json.h"
@@ -25,8 +25,10 @@ std::string join(const std::vector<std::string>& texts) {
 }
 
 bool is_same_but_readings(const GpuView& a, const GpuView& b) {
-  return a.state == b.state && a.state_reason == b.state_reason && a.state_since == b.state_since && a.allocated_mb == b.allocated_mb &&
-         a.jobs.size() == b.jobs.size() && std::equal(a.jobs.begin(), a.jobs.end(), b.jobs.begin(), [](const GpuJob& x, const GpuJob& y) { return x.job == y.job; }) &&
+  return a.state == b.state && a.state_reason == b.state_reason && a.state_since == b.state_since &&
+         a.allocated_mb == b.allocated_mb && a.jobs.size() == b.jobs.size() &&
+         std::equal(a.jobs.begin(), a.jobs.end(), b.jobs.begin(),
+                    [](const GpuJob& x, const GpuJob& y) { return x.job == y.job; }) &&
          a.info == b.info;
 }
 
@@ -68,7 +70,8 @@ void TopicStore::update_gpus(const ClusterView& view, Update what) {
   Changes changes;
   for (const auto& [uuid, gpu] : view.gpus) {
     const auto old = gpus_.find(uuid);
-    const bool has_new_reading = what == Update::kEverything && (old == gpus_.end() || old->second.sample != gpu.sample);
+    const bool has_new_reading =
+        what == Update::kEverything && (old == gpus_.end() || old->second.sample != gpu.sample);
     if (old != gpus_.end() && !has_new_reading && is_same_but_readings(old->second, gpu)) continue;
     changes.upsert.emplace_back(uuid.str(), codec::dump(gpu_json(gpu)));
     gpus_[uuid] = gpu;
@@ -134,8 +137,8 @@ void TopicStore::apply(Topic topic, Changes changes) {
 void TopicStore::append(Topic topic, const std::vector<std::string>& upsert, const std::vector<std::string>& remove) {
   State& present = state(topic);
   const std::uint64_t seq = ++seq_;
-  std::string text = fmt::format(R"({{"type":"delta","topic":"{}","prev":{},"seq":{},"upsert":[{}],"remove":{}}})", to_string(topic), present.seq, seq,
-                                 join(upsert), codec::dump(nlohmann::json(remove)));
+  std::string text = fmt::format(R"({{"type":"delta","topic":"{}","prev":{},"seq":{},"upsert":[{}],"remove":{}}})",
+                                 to_string(topic), present.seq, seq, join(upsert), codec::dump(nlohmann::json(remove)));
   present.recent_bytes += text.size();
   present.recent.push_back({present.seq, seq, std::make_shared<const std::string>(std::move(text))});
   present.seq = seq;
@@ -148,15 +151,19 @@ void TopicStore::append(Topic topic, const std::vector<std::string>& upsert, con
 
 const Delta* TopicStore::after(Topic topic, std::uint64_t held) const {
   const auto& recent = state(topic).recent;
-  const auto found = std::lower_bound(recent.begin(), recent.end(), held, [](const Delta& delta, std::uint64_t seq) { return delta.prev < seq; });
+  const auto found = std::lower_bound(recent.begin(), recent.end(), held,
+                                      [](const Delta& delta, std::uint64_t seq) { return delta.prev < seq; });
   return found == recent.end() || found->prev != held ? nullptr : &*found;
 }
 
-bool TopicStore::reaches(Topic topic, std::uint64_t held) const { return held == state(topic).seq || after(topic, held) != nullptr; }
+bool TopicStore::reaches(Topic topic, std::uint64_t held) const {
+  return held == state(topic).seq || after(topic, held) != nullptr;
+}
 
 std::size_t TopicStore::behind(Topic topic, std::uint64_t held) const {
   const auto& recent = state(topic).recent;
-  return static_cast<std::size_t>(std::count_if(recent.begin(), recent.end(), [&](const Delta& delta) { return delta.seq > held; }));
+  return static_cast<std::size_t>(
+      std::count_if(recent.begin(), recent.end(), [&](const Delta& delta) { return delta.seq > held; }));
 }
 
 std::optional<std::uint64_t> TopicStore::held_at(Topic topic, std::uint64_t seq) const {
@@ -186,8 +193,9 @@ std::shared_ptr<const Snapshot> TopicStore::snapshot(Topic topic) {
   out->seq = present.seq;
   for (std::size_t i = 0; i < parts.size(); ++i) {
     const std::string numbered = parts.size() == 1 ? "" : fmt::format(R"("part":{},"of":{},)", i + 1, parts.size());
-    out->parts.push_back(std::make_shared<const std::string>(
-        fmt::format(R"({{"type":"snapshot","topic":"{}","seq":{},{}"items":[{}]}})", to_string(topic), present.seq, numbered, join(parts[i]))));
+    out->parts.push_back(
+        std::make_shared<const std::string>(fmt::format(R"({{"type":"snapshot","topic":"{}","seq":{},{}"items":[{}]}})",
+                                                        to_string(topic), present.seq, numbered, join(parts[i]))));
   }
   present.snapshot = out;
   return out;

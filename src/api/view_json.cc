@@ -1,8 +1,8 @@
 #include "api/view_json.h"
 
-#include <algorithm>
-
 #include <fmt/format.h>
+
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "codec/codec.h"
@@ -63,7 +63,8 @@ void add_gpu(FleetSums& sums, const GpuView& gpu) {
   sums.memory_used_mb.add(as_double(gpu.sample->memory_used_mb));
   sums.power_draw_w.add(gpu.sample->power_draw_w);
   if (gpu.sample->memory_used_mb && gpu.info.memory_total_mb > 0) {
-    const double pct = 100.0 * static_cast<double>(*gpu.sample->memory_used_mb) / static_cast<double>(gpu.info.memory_total_mb);
+    const double pct =
+        100.0 * static_cast<double>(*gpu.sample->memory_used_mb) / static_cast<double>(gpu.info.memory_total_mb);
     sums.memory_fullest_pct = std::max(sums.memory_fullest_pct.value_or(0), pct);
   }
 }
@@ -123,18 +124,21 @@ std::string explain_summary(const Job& job, const WaitRecord* wait, const Placem
   if (wait != nullptr) return wait->summary;
   if (is_terminal(job.state)) {
     const Attempt* attempt = job.last_attempt();
-    const std::string why = attempt != nullptr && attempt->exit && !attempt->exit->message.empty() ? ": " + attempt->exit->message : "";
+    const std::string why =
+        attempt != nullptr && attempt->exit && !attempt->exit->message.empty() ? ": " + attempt->exit->message : "";
     return fmt::format("It has ended: {}{}", to_string(job.state), why);
   }
   if (placement != nullptr) return placement->summary;
-  return holds_gpus(job.state) ? "It has its GPUs; the record of that decision is no longer kept" : "The next cycle looks at it";
+  return holds_gpus(job.state) ? "It has its GPUs; the record of that decision is no longer kept"
+                               : "The next cycle looks at it";
 }
 
 }  // namespace
 
 bool is_simulated(const ClusterView& view) {
   if (view.gpus.empty()) return false;
-  return std::all_of(view.gpus.begin(), view.gpus.end(), [](const auto& entry) { return entry.second.info.source == GpuSource::kSimulated; });
+  return std::all_of(view.gpus.begin(), view.gpus.end(),
+                     [](const auto& entry) { return entry.second.info.source == GpuSource::kSimulated; });
 }
 
 Json fleet_json(const ClusterView& view, Time now, bool with_history) {
@@ -184,7 +188,8 @@ Json node_json(const NodeView& node, const ClusterView& view) {
     if (gpu->second.state == GpuState::kFree) ++free;
     if (!gpu->second.sample) continue;
     power.add(gpu->second.sample->power_draw_w);
-    if (const auto temperature = gpu->second.sample->temperature_c) hottest = std::max(hottest.value_or(*temperature), *temperature);
+    if (const auto temperature = gpu->second.sample->temperature_c)
+      hottest = std::max(hottest.value_or(*temperature), *temperature);
   }
   const NodeInventory& inventory = node.inventory;
   return {{"node", inventory.node.str()},
@@ -206,7 +211,8 @@ Json node_json(const NodeView& node, const ClusterView& view) {
 
 Json gpu_json(const GpuView& gpu) {
   Json jobs = Json::array();
-  for (const GpuJob& job : gpu.jobs) jobs.push_back({{"job_id", job.job.str()}, {"number", job.number}, {"name", job.name}});
+  for (const GpuJob& job : gpu.jobs)
+    jobs.push_back({{"job_id", job.job.str()}, {"number", job.number}, {"name", job.name}});
   return {{"gpu_uuid", gpu.info.gpu_uuid.str()},
           {"gpu_id", gpu.gpu_id},
           {"node", gpu.node.str()},
@@ -279,8 +285,12 @@ Json attempt_json(const Attempt& attempt, const ClusterView& view) {
 }
 
 Json job_event_json(const JobEvent& event) {
-  return {{"time", format_rfc3339(event.time)}, {"from", text_or_null(event.from)},     {"to", event.to},
-          {"actor", event.actor},               {"reason", text_or_null(event.reason)}, {"epoch", event.epoch},
+  return {{"time", format_rfc3339(event.time)},
+          {"from", text_or_null(event.from)},
+          {"to", event.to},
+          {"actor", event.actor},
+          {"reason", text_or_null(event.reason)},
+          {"epoch", event.epoch},
           {"attempt", event.attempt}};
 }
 
@@ -302,15 +312,18 @@ Json carbon_json(const CarbonReport& report, const ClusterView& view, Time now) 
 }
 
 Json explain_json(const Job& job, const WaitRecord* wait, const PlacementRecord* placement, const ClusterView& view) {
-  Json out = {{"evaluated_at", nullptr}, {"cycle", nullptr},          {"reasons", Json::array()}, {"checks", Json::array()},
-              {"start_eta", nullptr},    {"counterfactuals", Json::array()}, {"queue_position", nullptr}, {"counts", nullptr}};
+  Json out = {{"evaluated_at", nullptr},   {"cycle", nullptr},     {"reasons", Json::array()},
+              {"checks", Json::array()},   {"start_eta", nullptr}, {"counterfactuals", Json::array()},
+              {"queue_position", nullptr}, {"counts", nullptr}};
   const bool waits = !is_terminal(job.state) && !holds_gpus(job.state);
   if (!waits) wait = nullptr;
   if (wait != nullptr) {
     out.update(codec::encode_wait_record(*wait));
     for (Json& item : out["counterfactuals"]) item["text"] = item["change"];
   } else if (waits) {
-    out["reasons"].push_back({{"code", "NOT_YET_EVALUATED"}, {"blocking", true}, {"text", "no cycle has looked at it since it was submitted or changed"}});
+    out["reasons"].push_back({{"code", "NOT_YET_EVALUATED"},
+                              {"blocking", true},
+                              {"text", "no cycle has looked at it since it was submitted or changed"}});
   }
   out["job"] = job.id.str();
   out["number"] = job.number;

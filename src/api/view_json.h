@@ -1,8 +1,7 @@
 #pragma once
 // The orchestrator's view as the objects of the API. Pure. A missing value is null or absent, never 0.
-#include <string>
-
 #include <nlohmann/json_fwd.hpp>
+#include <string>
 
 #include "orchestrator/control.h"
 

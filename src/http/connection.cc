@@ -1,11 +1,11 @@
 // Reading requests, checking them and handing them to their handlers. Answers leave through connection_write.cc.
 #include "http/connection.h"
 
-#include <algorithm>
+#include <fmt/format.h>
 
+#include <algorithm>
 #include <boost/beast/http/parser.hpp>
 #include <boost/beast/http/string_body.hpp>
-#include <fmt/format.h>
 
 #include "base/log.h"
 #include "base/secret.h"
@@ -33,7 +33,8 @@ std::string make_request_id() {
 
 // Headers that must not come twice: two readers could believe different ones.
 bool is_single(std::string_view name) {
-  for (std::string_view single : {"host", "content-length", "transfer-encoding", "authorization", "content-type", "origin"})
+  for (std::string_view single :
+       {"host", "content-length", "transfer-encoding", "authorization", "content-type", "origin"})
     if (name == single) return true;
   return false;
 }
@@ -61,7 +62,8 @@ Response call(const Handler& handler, const Request& request) {
   try {
     return handler(request);
   } catch (const std::exception& error) {
-    log::error("http", "a handler failed", {{"path", request.path}, {"request", request.request_id}, {"error", error.what()}});
+    log::error("http", "a handler failed",
+               {{"path", request.path}, {"request", request.request_id}, {"error", error.what()}});
     return problem(500, "internal", "an unexpected error; the server's log has it under this request id", request);
   }
 }
@@ -94,7 +96,11 @@ class Answer {
 }  // namespace
 
 Connection::Connection(Core& core, Tcp::socket socket, Strand strand, std::string address)
-    : core_(core), socket_(std::move(socket)), strand_(std::move(strand)), timer_(socket_.get_executor()), address_(std::move(address)) {}
+    : core_(core),
+      socket_(std::move(socket)),
+      strand_(std::move(strand)),
+      timer_(socket_.get_executor()),
+      address_(std::move(address)) {}
 Connection::~Connection() = default;
 
 void Connection::start() {
@@ -126,10 +132,14 @@ void Connection::read_head() {
   const HeadScan scan = scan_head(in_);
   const Request& request = incoming_.request;
   if (scan.target_bytes > limits.target_bytes)
-    return send(problem(414, "uri_too_long", fmt::format("the address is longer than {} bytes", limits.target_bytes), request), true);
+    return send(
+        problem(414, "uri_too_long", fmt::format("the address is longer than {} bytes", limits.target_bytes), request),
+        true);
   if (!scan.defect.empty()) return send(problem(400, "malformed", scan.defect, request), true);
   if (scan.end > limits.header_bytes || (scan.end == 0 && in_.size() > limits.header_bytes))
-    return send(problem(431, "header_too_large", fmt::format("the header is longer than {} bytes", limits.header_bytes), request), true);
+    return send(problem(431, "header_too_large", fmt::format("the header is longer than {} bytes", limits.header_bytes),
+                        request),
+                true);
   if (scan.end == 0) return receive([this] { read_head(); });
   on_head(scan.end);
 }
@@ -144,7 +154,9 @@ void Connection::on_head(std::size_t head_bytes) {
   parser_->put(net::buffer(in_.data(), head_bytes), error);
   const Request& request = incoming_.request;
   if (error == beast_http::error::body_limit)
-    return send(problem(413, "body_too_large", fmt::format("the body is longer than {} bytes", core_.options.limits.body_bytes), request), true);
+    return send(problem(413, "body_too_large",
+                        fmt::format("the body is longer than {} bytes", core_.options.limits.body_bytes), request),
+                true);
   if ((error && error != beast_http::error::need_more) || !parser_->is_header_done())
     return send(problem(400, "malformed", "this is not a valid HTTP/1.1 request: " + error.message(), request), true);
   if (auto refusal = admit()) {
@@ -155,7 +167,8 @@ void Connection::on_head(std::size_t head_bytes) {
   if (incoming_.is_upgrade) {
     timer_.cancel();
     closed_ = true;  // the socket is no longer ours
-    serve_socket(core_, std::move(socket_), strand_, this, std::move(in_), std::move(incoming_.request), *incoming_.endpoint->socket);
+    serve_socket(core_, std::move(socket_), strand_, this, std::move(in_), std::move(incoming_.request),
+                 *incoming_.endpoint->socket);
     return;
   }
   in_.erase(0, head_bytes);
@@ -180,9 +193,11 @@ std::optional<Response> Connection::admit() {
     return problem(400, "malformed", defect, request);
   }
   const std::string encoding = request.header("transfer-encoding");
-  if (!encoding.empty() && (lower(encoding) != "chunked" || incoming_.is_http_1_0 || request.headers.contains("content-length"))) {
+  if (!encoding.empty() &&
+      (lower(encoding) != "chunked" || incoming_.is_http_1_0 || request.headers.contains("content-length"))) {
     incoming_.keep_alive = false;
-    return problem(400, "malformed", "a body comes either with Content-Length or with Transfer-Encoding: chunked", request);
+    return problem(400, "malformed", "a body comes either with Content-Length or with Transfer-Encoding: chunked",
+                   request);
   }
   if (auto refusal = check_host()) return refusal;
   if (auto refusal = find_endpoint()) return refusal;
@@ -190,7 +205,8 @@ std::optional<Response> Connection::admit() {
   if (auto refusal = core_.guard->authenticate(access, request)) return refusal;
   if (incoming_.endpoint != nullptr && incoming_.endpoint->socket) return check_socket();
   if (!parser_->is_done() && request.method != "GET" && !incoming_.is_head && !is_json(request.header("content-type")))
-    return problem(415, "unsupported_media_type", "the body must be JSON", request, "send the header 'Content-Type: application/json'");
+    return problem(415, "unsupported_media_type", "the body must be JSON", request,
+                   "send the header 'Content-Type: application/json'");
   return std::nullopt;
 }
 
@@ -203,15 +219,18 @@ std::optional<Response> Connection::check_host() {
   request.query = std::move(target->query);
   if (!request.headers.contains("host")) return problem(400, "malformed", "the header Host is missing", request);
   const std::string host = request.header("host");
-  const bool is_allowed = core_.guard->allows_host(host) && (target->authority.empty() || core_.guard->allows_host(target->authority));
+  const bool is_allowed =
+      core_.guard->allows_host(host) && (target->authority.empty() || core_.guard->allows_host(target->authority));
   if (!is_allowed)
-    return problem(421, "host_not_allowed", fmt::format("this server does not answer for the host '{}'", host), request,
-                   fmt::format("use the address the server printed, or add the name to {}.allowed_hosts", core_.options.name));
+    return problem(
+        421, "host_not_allowed", fmt::format("this server does not answer for the host '{}'", host), request,
+        fmt::format("use the address the server printed, or add the name to {}.allowed_hosts", core_.options.name));
   auto match = core_.routes.find(request.method, target->segments);
   incoming_.endpoint = match.endpoint;
   request.params = std::move(match.params);
   if (match.endpoint == nullptr && !match.allow.empty()) {
-    Response response = problem(405, "method_not_allowed", fmt::format("{} is not possible here, only {}", request.method, match.allow), request);
+    Response response = problem(405, "method_not_allowed",
+                                fmt::format("{} is not possible here, only {}", request.method, match.allow), request);
     if (request.method == "OPTIONS") {
       response = {};
       response.status = 204;
@@ -229,7 +248,8 @@ std::optional<Response> Connection::find_endpoint() {
   if (!core_.fallback) return missing;
   if (request.method == "GET" || incoming_.is_head) return std::nullopt;
   if (call(core_.fallback, request).status >= 400) return missing;
-  Response response = problem(405, "method_not_allowed", request.method + " is not possible here, only GET, HEAD", request);
+  Response response =
+      problem(405, "method_not_allowed", request.method + " is not possible here, only GET, HEAD", request);
   response.headers["Allow"] = "GET, HEAD";
   return response;
 }
@@ -237,9 +257,13 @@ std::optional<Response> Connection::find_endpoint() {
 std::optional<Response> Connection::check_socket() {
   const Request& request = incoming_.request;
   if (request.headers.contains("origin") && !core_.guard->allows_origin(request.header("origin")))
-    return problem(403, "origin_not_allowed", fmt::format("pages of '{}' may not open this stream", request.header("origin")), request,
-                   fmt::format("open the dashboard at the address the server printed, or add the host to {}.allowed_hosts", core_.options.name));
-  const bool is_upgrade = request.method == "GET" && !incoming_.is_http_1_0 && lower(request.header("upgrade")) == "websocket" &&
+    return problem(
+        403, "origin_not_allowed", fmt::format("pages of '{}' may not open this stream", request.header("origin")),
+        request,
+        fmt::format("open the dashboard at the address the server printed, or add the host to {}.allowed_hosts",
+                    core_.options.name));
+  const bool is_upgrade = request.method == "GET" && !incoming_.is_http_1_0 &&
+                          lower(request.header("upgrade")) == "websocket" &&
                           lower(request.header("connection")).find("upgrade") != std::string::npos;
   if (is_upgrade && request.header("sec-websocket-version") == "13" && !request.header("sec-websocket-key").empty()) {
     incoming_.is_upgrade = true;
@@ -257,10 +281,14 @@ void Connection::read_body() {
     const std::size_t used = parser_->put(net::buffer(in_.data(), in_.size()), error);
     in_.erase(0, used);
     if (error == beast_http::error::body_limit)
-      return send(problem(413, "body_too_large", fmt::format("the body is longer than {} bytes", core_.options.limits.body_bytes),
-                          incoming_.request), true);
+      return send(
+          problem(413, "body_too_large",
+                  fmt::format("the body is longer than {} bytes", core_.options.limits.body_bytes), incoming_.request),
+          true);
     if (error && error != beast_http::error::need_more)
-      return send(problem(400, "malformed", "the body is not framed as HTTP asks for: " + error.message(), incoming_.request), true);
+      return send(
+          problem(400, "malformed", "the body is not framed as HTTP asks for: " + error.message(), incoming_.request),
+          true);
     if (used == 0) break;
   }
   if (parser_->is_done()) return after_body();
@@ -290,21 +318,27 @@ void Connection::dispatch() {
 
 void Connection::run_async() {
   auto answer = std::make_shared<Answer>(core_.gate, weak_from_this(), incoming_.request);
-  const Request request = incoming_.request;  // the answer may arrive, and the next request begin, before the handler returns
-  try {
-    incoming_.endpoint->async_handler(request, [answer](Response response) { answer->give(std::move(response)); });
-  } catch (const std::exception& error) {
-    log::error("http", "a handler failed", {{"path", request.path}, {"request", request.request_id}, {"error", error.what()}});
-    answer->give(problem(500, "internal", "an unexpected error; the server's log has it under this request id", request));
-  }
+  // A copy: the answer may arrive, and the next request begin, before the handler returns.
+  net::post(core_.pool, [endpoint = incoming_.endpoint, request = incoming_.request, answer = std::move(answer)] {
+    try {
+      endpoint->async_handler(request, [answer](Response response) { answer->give(std::move(response)); });
+    } catch (const std::exception& error) {
+      log::error("http", "a handler failed",
+                 {{"path", request.path}, {"request", request.request_id}, {"error", error.what()}});
+      answer->give(
+          problem(500, "internal", "an unexpected error; the server's log has it under this request id", request));
+    }
+  });
 }
 
 void Connection::deliver(Response response) {
-  net::post(strand_, [self = shared_from_this(), response = std::move(response)]() mutable { self->send(std::move(response)); });
+  net::post(strand_,
+            [self = shared_from_this(), response = std::move(response)]() mutable { self->send(std::move(response)); });
 }
 
 void Connection::receive(std::function<void()> then) {
-  socket_.async_read_some(net::buffer(chunk_), [this, self = shared_from_this(), round = read_round_, then = std::move(then)](ErrorCodeAsio error, std::size_t size) {
+  socket_.async_read_some(net::buffer(chunk_), [this, self = shared_from_this(), round = read_round_,
+                                                then = std::move(then)](ErrorCodeAsio error, std::size_t size) {
     if (closed_ || round != read_round_) return;
     if (error) return close();
     in_.append(chunk_.data(), size);

@@ -71,16 +71,16 @@ class Connection final : public Peer, public std::enable_shared_from_this<Connec
   net::steady_timer timer_;
   const std::string address_;
   std::array<char, 16384> chunk_{};
-  std::string in_;                      // received and not yet consumed
+  std::string in_;  // received and not yet consumed
   std::unique_ptr<Parser> parser_;
   Incoming incoming_;
   Response response_;
-  std::string out_;                     // head, or one chunk
-  std::size_t out_sent_ = 0;            // of out_ and the body together
-  int read_round_ = 0;                  // reads of an older round are ignored
+  std::string out_;           // head, or one chunk
+  std::size_t out_sent_ = 0;  // of out_ and the body together
+  int read_round_ = 0;        // reads of an older round are ignored
   bool close_after_ = false;
   bool chunked_ = false;
-  bool busy_ = false;                   // between the first byte of a request and the last of its answer
+  bool busy_ = false;  // between the first byte of a request and the last of its answer
   bool closed_ = false;
 };
 

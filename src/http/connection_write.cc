@@ -1,7 +1,6 @@
 // Answers on their way out: whole, in chunks, or the last one before the connection closes.
-#include <sys/socket.h>
-
 #include <fmt/format.h>
+#include <sys/socket.h>
 
 #include "base/log.h"
 #include "http/connection.h"
@@ -36,12 +35,16 @@ void Connection::send(Response response, bool must_close) {
   busy_ = true;
   timer_.cancel();
   if (response.status >= 500)
-    log::warn("http", "answered with an error", {{"status", response.status}, {"path", incoming_.request.path}, {"request", incoming_.request.request_id}});
+    log::warn(
+        "http", "answered with an error",
+        {{"status", response.status}, {"path", incoming_.request.path}, {"request", incoming_.request.request_id}});
   response_ = std::move(response);
   if (response_.stream && incoming_.is_http_1_0) must_close = true;
   if (must_close || !incoming_.keep_alive || core_.stopping) close_after_ = true;
   chunked_ = response_.stream && !incoming_.is_http_1_0;
-  const BodyFraming framing = chunked_ ? BodyFraming::kChunked : response_.stream ? BodyFraming::kUntilClose : BodyFraming::kLength;
+  const BodyFraming framing = chunked_           ? BodyFraming::kChunked
+                              : response_.stream ? BodyFraming::kUntilClose
+                                                 : BodyFraming::kLength;
   out_ = format_head(response_, framing, body_of(response_).size(), !close_after_, incoming_.request.request_id);
   const bool has_body = !incoming_.is_head && response_.status != 204 && response_.status != 304;
   if (!has_body) {
@@ -77,7 +80,8 @@ void Connection::write_some(std::function<void()> then) {
   const std::size_t body_sent = out_sent_ - head_sent;
   const std::array<net::const_buffer, 2> buffers = {net::buffer(out_.data() + head_sent, out_.size() - head_sent),
                                                     net::buffer(body.data() + body_sent, body.size() - body_sent)};
-  socket_.async_write_some(buffers, [this, self = shared_from_this(), then = std::move(then)](ErrorCodeAsio error, std::size_t size) mutable {
+  socket_.async_write_some(buffers, [this, self = shared_from_this(), then = std::move(then)](
+                                        ErrorCodeAsio error, std::size_t size) mutable {
     if (closed_) return;
     if (error) return close();
     out_sent_ += size;
@@ -97,7 +101,8 @@ void Connection::pump_stream() {
       net::post(self->strand_, [self] { self->close(); });  // without the last chunk: the client sees that it is cut
       return;
     }
-    net::post(self->strand_, [self, more, piece = std::move(piece)]() mutable { self->on_stream_piece(std::move(piece), more); });
+    net::post(self->strand_,
+              [self, more, piece = std::move(piece)]() mutable { self->on_stream_piece(std::move(piece), more); });
   });
 }
 

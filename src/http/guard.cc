@@ -1,8 +1,8 @@
 #include "http/guard.h"
 
-#include <algorithm>
-
 #include <fmt/format.h>
+
+#include <algorithm>
 
 #include "base/log.h"
 #include "base/secret.h"
@@ -77,7 +77,8 @@ bool Guard::count_failure(const std::string& address) {
   std::lock_guard lock(mutex_);
   const Clock::time_point now = Clock::now();
   if (failures_.size() >= kMaxTrackedAddresses && !failures_.contains(address)) {
-    std::erase_if(failures_, [&](const auto& entry) { return now - entry.second.window_start > std::chrono::minutes(1); });
+    std::erase_if(failures_,
+                  [&](const auto& entry) { return now - entry.second.window_start > std::chrono::minutes(1); });
     if (failures_.size() >= kMaxTrackedAddresses) return false;
   }
   Failures& failures = failures_[address];
@@ -110,7 +111,8 @@ std::optional<Response> Guard::authenticate(Access access, Request& request) {
   if (access == Access::kPublic) return std::nullopt;
   log::warn("http", "a request came with a wrong token", {{"address", request.remote_address}, {"path", request.path}});
   if (count_failure(request.remote_address)) return refuse(request, "this token is not known here");
-  Response response = problem(429, "too_many_failures", "too many wrong tokens from this address; wait a minute", request);
+  Response response =
+      problem(429, "too_many_failures", "too many wrong tokens from this address; wait a minute", request);
   response.headers["Retry-After"] = "60";
   return response;
 }

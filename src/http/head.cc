@@ -1,8 +1,8 @@
 #include "http/head.h"
 
-#include <ctime>
-
 #include <fmt/format.h>
+
+#include <ctime>
 
 namespace aether::http {
 namespace {

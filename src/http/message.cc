@@ -1,9 +1,8 @@
 // Request and Response helpers, and the problem documents of RFC 9457.
+#include <fmt/format.h>
 #include <openssl/evp.h>
 
 #include <array>
-
-#include <fmt/format.h>
 
 #include "http/head.h"
 #include "http/server.h"
@@ -14,7 +13,11 @@ namespace {
 bool is_utf8(std::string_view text) {
   for (std::size_t i = 0; i < text.size();) {
     const auto lead = static_cast<unsigned char>(text[i]);
-    const std::size_t length = lead < 0x80 ? 1 : (lead & 0xe0) == 0xc0 ? 2 : (lead & 0xf0) == 0xe0 ? 3 : (lead & 0xf8) == 0xf0 ? 4 : 0;
+    const std::size_t length = lead < 0x80             ? 1
+                               : (lead & 0xe0) == 0xc0 ? 2
+                               : (lead & 0xf0) == 0xe0 ? 3
+                               : (lead & 0xf8) == 0xf0 ? 4
+                                                       : 0;
     if (length == 0 || lead == 0xc0 || lead == 0xc1 || lead > 0xf4 || i + length > text.size()) return false;
     for (std::size_t k = 1; k < length; ++k)
       if ((static_cast<unsigned char>(text[i + k]) & 0xc0) != 0x80) return false;
@@ -97,7 +100,8 @@ std::optional<std::string> Request::query_value(const std::string& key) const {
 }
 
 Response problem(const Error& error, const Request& request, std::string hint) {
-  return make_problem(status_of(error.code), std::string(to_string(error.code)), error.message, error.field, request, hint);
+  return make_problem(status_of(error.code), std::string(to_string(error.code)), error.message, error.field, request,
+                      hint);
 }
 
 Response problem(int status, std::string code, std::string detail, const Request& request, std::string hint) {

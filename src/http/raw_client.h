@@ -28,7 +28,8 @@ class RawClient {
   // "127.0.0.1:4711". A small receive buffer makes a client slow soon.
   explicit RawClient(const std::string& address, int receive_buffer_bytes = 0) {
     fd_ = ::socket(AF_INET, SOCK_STREAM, 0);
-    if (receive_buffer_bytes > 0) ::setsockopt(fd_, SOL_SOCKET, SO_RCVBUF, &receive_buffer_bytes, sizeof receive_buffer_bytes);
+    if (receive_buffer_bytes > 0)
+      ::setsockopt(fd_, SOL_SOCKET, SO_RCVBUF, &receive_buffer_bytes, sizeof receive_buffer_bytes);
     timeval limit{10, 0};
     ::setsockopt(fd_, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
     ::setsockopt(fd_, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
@@ -82,8 +83,8 @@ class RawClient {
   }
 
   // Method, path, and further header lines, each with its CRLF.
-  std::optional<RawResponse> request(const std::string& method, const std::string& target, const std::string& headers = {},
-                                     const std::string& body = {}) {
+  std::optional<RawResponse> request(const std::string& method, const std::string& target,
+                                     const std::string& headers = {}, const std::string& body = {}) {
     std::string text = method + " " + target + " HTTP/1.1\r\nHost: " + host_ + "\r\n" + headers;
     if (!body.empty()) text += "Content-Length: " + std::to_string(body.size()) + "\r\n";
     send(text + "\r\n" + body);
@@ -100,7 +101,8 @@ class RawClient {
   std::optional<RawResponse> upgrade(const std::string& target, const std::string& headers = {}) {
     return request("GET", target,
                    "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
-                   "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n" + headers);
+                   "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n" +
+                       headers);
   }
   bool send_frame(int opcode, std::string_view payload) {
     std::string frame(1, static_cast<char>(0x80 | opcode));
@@ -182,7 +184,8 @@ class RawClient {
     for (std::size_t end; (end = out.head.find("\r\n", at)) != std::string::npos && end > at; at = end + 2) {
       const std::size_t colon = out.head.find(':', at);
       std::string name = out.head.substr(at, colon - at);
-      std::transform(name.begin(), name.end(), name.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+      std::transform(name.begin(), name.end(), name.begin(),
+                     [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
       out.headers[name] = out.head.substr(colon + 2, end - colon - 2);
     }
   }

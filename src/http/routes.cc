@@ -1,9 +1,9 @@
 #include "http/routes.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <set>
-
-#include <fmt/format.h>
 
 #include "base/assert.h"
 
@@ -63,7 +63,8 @@ Result<std::string> percent_decode(std::string_view text, bool plus_is_space) {
     if (c == '%') {
       const int high = i + 2 < text.size() ? hex_digit(text[i + 1]) : -1;
       const int low = i + 2 < text.size() ? hex_digit(text[i + 2]) : -1;
-      if (high < 0 || low < 0) return fail(ErrorCode::kInvalidArgument, "a '%' in the address has no two hexadecimal digits");
+      if (high < 0 || low < 0)
+        return fail(ErrorCode::kInvalidArgument, "a '%' in the address has no two hexadecimal digits");
       c = static_cast<char>(high * 16 + low);
       i += 2;
     }

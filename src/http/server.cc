@@ -1,11 +1,11 @@
 // Opening, accepting and stopping. What happens on a connection is in connection.cc and websocket.cc.
 #include "http/server.h"
 
-#include <chrono>
-#include <thread>
+#include <fmt/format.h>
 
 #include <boost/asio/executor_work_guard.hpp>
-#include <fmt/format.h>
+#include <chrono>
+#include <thread>
 
 #include "base/assert.h"
 #include "base/log.h"
@@ -63,36 +63,44 @@ Result<ListenAddress> parse_listen(const ServerOptions& options) {
   const std::string port = colon == std::string::npos ? "" : options.listen.substr(colon + 1);
   const bool is_number = !port.empty() && port.size() <= 5 && port.find_first_not_of("0123456789") == std::string::npos;
   if (!is_number || std::stoul(port) > 65535)
-    return fail(ErrorCode::kInvalidArgument,
-                fmt::format("{} = \"{}\" is not an address with a port, like \"127.0.0.1:8080\"", setting, options.listen), setting);
+    return fail(
+        ErrorCode::kInvalidArgument,
+        fmt::format("{} = \"{}\" is not an address with a port, like \"127.0.0.1:8080\"", setting, options.listen),
+        setting);
   if (host == "localhost") host = "127.0.0.1";
   if (host.size() > 2 && host.front() == '[' && host.back() == ']') host = host.substr(1, host.size() - 2);
   ErrorCodeAsio error;
   ListenAddress out{net::ip::make_address(host, error), static_cast<std::uint16_t>(std::stoul(port))};
   if (error)
     return fail(ErrorCode::kInvalidArgument,
-                fmt::format("{} = \"{}\": the part before the port must be an IP address or localhost", setting, options.listen), setting);
+                fmt::format("{} = \"{}\": the part before the port must be an IP address or localhost", setting,
+                            options.listen),
+                setting);
   return out;
 }
 
 Result<void> check_exposure(const ServerOptions& options, const ListenAddress& listen) {
   if (listen.address.is_loopback()) return {};
-  return fail(ErrorCode::kPermissionDenied,
-              fmt::format("{0}.listen = \"{1}\" can be reached from other machines, which needs both {0}.tls and {0}.tokens; "
-                          "TLS support is not in this release, so only loopback addresses can be served. Keep "
-                          "{0}.listen = \"127.0.0.1:{2}\" and reach it from elsewhere through an SSH tunnel (ssh -L "
-                          "{2}:127.0.0.1:{2} THIS-HOST) or a TLS proxy on this host whose name is in {0}.allowed_hosts",
-                          options.name, options.listen, listen.port),
-              options.name + ".listen");
+  return fail(
+      ErrorCode::kPermissionDenied,
+      fmt::format("{0}.listen = \"{1}\" can be reached from other machines, which needs both {0}.tls and {0}.tokens; "
+                  "TLS support is not in this release, so only loopback addresses can be served. Keep "
+                  "{0}.listen = \"127.0.0.1:{2}\" and reach it from elsewhere through an SSH tunnel (ssh -L "
+                  "{2}:127.0.0.1:{2} THIS-HOST) or a TLS proxy on this host whose name is in {0}.allowed_hosts",
+                  options.name, options.listen, listen.port),
+      options.name + ".listen");
 }
 
 Result<void> check_options(const ServerOptions& options) {
   for (const Token& token : options.tokens)
-    if (token.sha256.size() != 64 || token.sha256.find_first_not_of("0123456789abcdef") != std::string::npos || token.identity.empty())
-      return fail(ErrorCode::kInvalidArgument, "a token needs 64 lower-case hexadecimal digits of SHA-256 and an identity",
+    if (token.sha256.size() != 64 || token.sha256.find_first_not_of("0123456789abcdef") != std::string::npos ||
+        token.identity.empty())
+      return fail(ErrorCode::kInvalidArgument,
+                  "a token needs 64 lower-case hexadecimal digits of SHA-256 and an identity",
                   options.name + ".tokens");
   if (options.threads < 1 || options.workers < 1)
-    return fail(ErrorCode::kInvalidArgument, "a server needs at least one network thread and one worker", options.name + ".threads");
+    return fail(ErrorCode::kInvalidArgument, "a server needs at least one network thread and one worker",
+                options.name + ".threads");
   return {};
 }
 
@@ -159,15 +167,20 @@ Result<void> ServerImpl::bind(const ListenAddress& listen) {
   if (!error) acceptor_.bind(endpoint, error);
   if (!error) acceptor_.listen(net::socket_base::max_listen_connections, error);
   if (error == net::error::address_in_use)
-    return fail(ErrorCode::kUnavailable,
-                fmt::format("port {0} on {1} is taken by another program: find it with  ss -ltnp 'sport = :{0}'  and stop it, "
-                            "or set {2}.listen to another port", listen.port, listen.address.to_string(), name), name + ".listen");
+    return fail(
+        ErrorCode::kUnavailable,
+        fmt::format("port {0} on {1} is taken by another program: find it with  ss -ltnp 'sport = :{0}'  and stop it, "
+                    "or set {2}.listen to another port",
+                    listen.port, listen.address.to_string(), name),
+        name + ".listen");
   if (error == net::error::access_denied)
     return fail(ErrorCode::kPermissionDenied,
-                fmt::format("port {} needs rights this account does not have: set {}.listen to a port above 1023", listen.port, name),
+                fmt::format("port {} needs rights this account does not have: set {}.listen to a port above 1023",
+                            listen.port, name),
                 name + ".listen");
   if (error)
-    return fail(ErrorCode::kUnavailable, fmt::format("listening on {}: {}", core_.options.listen, error.message()), name + ".listen");
+    return fail(ErrorCode::kUnavailable, fmt::format("listening on {}: {}", core_.options.listen, error.message()),
+                name + ".listen");
   const unsigned port = acceptor_.local_endpoint().port();
   const std::string host = listen.address.to_string();
   address_ = listen.address.is_v6() ? fmt::format("[{}]:{}", host, port) : fmt::format("{}:{}", host, port);

@@ -2,7 +2,8 @@
 // The one HTTP and WebSocket server class: API, dashboard, AI core and agent metrics are instances of it.
 // Security by default: the Host allow-list runs before routing; every route declares its access level; there are no
 // cookies and no CORS headers; a non-loopback bind without TLS and tokens is refused.
-// Limits: body 1 MiB, header 16 KiB, target 8 KiB, 1,024 connections, 64 per address off loopback; header 10 s, body 30 s.
+// Limits: body 1 MiB, header 16 KiB, target 8 KiB, 1,024 connections, 64 per address off loopback; header 10 s, body 30
+// s.
 #include <chrono>
 #include <cstdint>
 #include <functional>
@@ -24,7 +25,7 @@ struct Request {
   std::map<std::string, std::string> headers;  // names in lower case
   std::map<std::string, std::string> params;   // of the route's pattern: "/jobs/{id}" -> id
   std::string body;
-  std::string identity;                        // of the token: "admin"; empty = anonymous
+  std::string identity;  // of the token: "admin"; empty = anonymous
   std::string request_id;
   std::string remote_address;
 
@@ -39,8 +40,8 @@ struct Response {
   std::string body;
   std::shared_ptr<const std::string> shared_body;  // instead of `body`: one buffer for many clients
 
-  // Called on the server's thread pool until it returns false: each call appends the next bytes (none = "not yet", asked
-  // again after 200 ms). Sent chunked.
+  // Called on the server's thread pool until it returns false: each call appends the next bytes (none = "not yet",
+  // asked again after 200 ms). Sent chunked.
   std::function<bool(std::string& out)> stream;
 };
 
@@ -62,7 +63,8 @@ enum class Run {
 };
 
 using Handler = std::function<Response(const Request&)>;
-// For handlers whose answer comes later, from any thread, exactly once.
+// For handlers whose answer comes later, from any thread, exactly once. The handler itself runs on the thread pool.
+// A Responder that is dropped without an answer gives 503; one that is called after the server's end does nothing.
 using Responder = std::function<void(Response)>;
 using AsyncHandler = std::function<void(const Request&, Responder)>;
 
@@ -92,33 +94,33 @@ struct ServerLimits {
   std::size_t header_bytes = 16u << 10;
   std::size_t target_bytes = 8u << 10;
   std::size_t connections = 1024;
-  std::size_t connections_per_address = 64;               // off loopback
-  std::chrono::milliseconds header_timeout{10000};        // from the first byte (of a new connection: from accept)
+  std::size_t connections_per_address = 64;         // off loopback
+  std::chrono::milliseconds header_timeout{10000};  // from the first byte (of a new connection: from accept)
   std::chrono::milliseconds body_timeout{30000};
-  std::chrono::milliseconds idle_timeout{60000};          // of a kept-alive connection between requests
-  std::chrono::milliseconds write_timeout{30000};         // without any byte taken by the client
+  std::chrono::milliseconds idle_timeout{60000};   // of a kept-alive connection between requests
+  std::chrono::milliseconds write_timeout{30000};  // without any byte taken by the client
   std::size_t socket_messages = 256;
   std::size_t socket_bytes = 1u << 20;
   std::size_t socket_inbound_bytes = 64u << 10;
   std::chrono::milliseconds socket_silence_timeout{10000};   // a ping goes out after half of it
   std::chrono::milliseconds socket_progress_timeout{10000};  // a queue that does not move closes with 1013
-  std::chrono::milliseconds drain_timeout{5000};          // how long stop() waits for running requests
+  std::chrono::milliseconds drain_timeout{5000};             // how long stop() waits for running requests
 };
 
 struct ServerOptions {
-  std::string listen = "127.0.0.1:0";          // address:port; port 0 picks a free one
-  std::vector<std::string> allowed_hosts;      // beside the bound loopback names with their port
+  std::string listen = "127.0.0.1:0";      // address:port; port 0 picks a free one
+  std::vector<std::string> allowed_hosts;  // beside the bound loopback names with their port
   std::vector<Token> tokens;
   bool anonymous_reads = true;
   std::string token_hint = "give the token in an 'Authorization: Bearer' header";  // shown with 401
-  int threads = 1;                             // network threads
+  int threads = 1;                                                                 // network threads
   int workers = 4;
-  std::string name = "api";                    // for logs and messages: the setting is "<name>.listen"
+  std::string name = "api";  // for logs and messages: the setting is "<name>.listen"
   ServerLimits limits;
 };
 
 struct RouteInfo {
-  std::string method;   // "GET", or "SOCKET" for a WebSocket
+  std::string method;  // "GET", or "SOCKET" for a WebSocket
   std::string pattern;
   Access access = Access::kRead;
 };
@@ -140,7 +142,7 @@ class Server {
   virtual void route(std::string method, std::string pattern, Access access, Run run, Handler handler) = 0;
   virtual void route_async(std::string method, std::string pattern, Access access, AsyncHandler handler) = 0;
   virtual void socket(std::string path, Access access, SocketHandlers handlers) = 0;
-  // For GET of paths that no route knows (static files). Public.
+  // For GET of paths that no route knows (static files). Public; runs on the network thread, so it must not wait.
   virtual void fallback(Handler handler) = 0;
 
   virtual void start() = 0;

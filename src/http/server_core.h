@@ -4,12 +4,6 @@
 // Threads: `io` runs on the network threads; each connection and each socket lives on a strand of its own. `pool` runs
 // handlers. Other threads (late replies, Socket::send) enter through the Gate, which stop() closes first.
 #include <atomic>
-#include <functional>
-#include <map>
-#include <memory>
-#include <mutex>
-#include <string>
-
 #include <boost/asio/dispatch.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
@@ -17,6 +11,11 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/strand.hpp>
 #include <boost/asio/thread_pool.hpp>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
 
 #include "http/guard.h"
 #include "http/routes.h"

@@ -1,11 +1,10 @@
 #include "http/server.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <atomic>
 #include <thread>
-
-#include <fmt/format.h>
 
 #include "base/rng.h"
 #include "http/guard.h"
@@ -44,14 +43,16 @@ class HttpServer : public testing::Test {
     ASSERT_TRUE(server) << server.error().message;
     server_ = std::move(*server);
     server_->route("GET", "/items/{id}", Access::kRead, Run::kInline, echo);
-    server_->route("GET", "/items/special", Access::kRead, Run::kInline, [](const Request&) { return json(200, "special"); });
+    server_->route("GET", "/items/special", Access::kRead, Run::kInline,
+                   [](const Request&) { return json(200, "special"); });
     server_->route("POST", "/items/{id}/run", Access::kWrite, Run::kWorker, echo);
     server_->route("GET", "/health", Access::kPublic, Run::kInline, echo);
     server_->route("GET", "/slow", Access::kRead, Run::kWorker, [](const Request&) {
       std::this_thread::sleep_for(milliseconds(300));
       return json(200, "done");
     });
-    server_->route("GET", "/fails", Access::kRead, Run::kWorker, [](const Request&) -> Response { throw std::runtime_error("secret detail"); });
+    server_->route("GET", "/fails", Access::kRead, Run::kWorker,
+                   [](const Request&) -> Response { throw std::runtime_error("secret detail"); });
     server_->route("GET", "/count", Access::kRead, Run::kInline, [](const Request&) {
       Response response;
       response.content_type = "text/plain";
@@ -72,7 +73,8 @@ class HttpServer : public testing::Test {
     for (auto& thread : late_) thread.join();
   }
   std::string address() const { return server_->address(); }
-  int status(const std::string& method, const std::string& target, const std::string& headers = {}, const std::string& body = {}) {
+  int status(const std::string& method, const std::string& target, const std::string& headers = {},
+             const std::string& body = {}) {
     RawClient client(address());
     const auto response = client.request(method, target, headers, body);
     return response ? response->status : 0;
@@ -83,7 +85,9 @@ class HttpServer : public testing::Test {
     const auto response = client.receive();
     return response ? response->status : 0;
   }
-  int status_for_host(const std::string& host_lines) { return raw_status("GET /health HTTP/1.1\r\n" + host_lines + "\r\n"); }
+  int status_for_host(const std::string& host_lines) {
+    return raw_status("GET /health HTTP/1.1\r\n" + host_lines + "\r\n");
+  }
   std::string port() const { return address().substr(address().rfind(':') + 1); }
 
   std::unique_ptr<Server> server_;
@@ -162,10 +166,14 @@ TEST_F(HttpServer, AnswersPipelinedRequestsInOrder) {
 TEST_F(HttpServer, ReadsBodiesWithLengthAndInChunks) {
   open();
   RawClient client(address());
-  EXPECT_EQ(client.request("POST", "/items/1/run", kBearer + kJson, "{\"a\":1}")->body, "POST /items/1/run|admin|{\"a\":1}|id=1");
-  const auto chunked = client.request("POST", "/items/1/run", kBearer + kJson + "Transfer-Encoding: chunked\r\n\r\n3\r\n{\"a\r\n4\r\n\":1}\r\n0\r\n");
+  EXPECT_EQ(client.request("POST", "/items/1/run", kBearer + kJson, "{\"a\":1}")->body,
+            "POST /items/1/run|admin|{\"a\":1}|id=1");
+  const auto chunked = client.request(
+      "POST", "/items/1/run", kBearer + kJson + "Transfer-Encoding: chunked\r\n\r\n3\r\n{\"a\r\n4\r\n\":1}\r\n0\r\n");
   EXPECT_EQ(chunked->body, "POST /items/1/run|admin|{\"a\":1}|id=1");
-  client.send(fmt::format("POST /items/1/run HTTP/1.1\r\nHost: {}\r\n{}{}Expect: 100-continue\r\nContent-Length: 2\r\n\r\n", address(), kBearer, kJson));
+  client.send(
+      fmt::format("POST /items/1/run HTTP/1.1\r\nHost: {}\r\n{}{}Expect: 100-continue\r\nContent-Length: 2\r\n\r\n",
+                  address(), kBearer, kJson));
   EXPECT_EQ(client.receive()->status, 100);
   client.send("{}");
   EXPECT_EQ(client.receive()->body, "POST /items/1/run|admin|{}|id=1");
@@ -195,12 +203,14 @@ TEST_F(HttpServer, AnswersOnlyForItsOwnHosts) {
   options.allowed_hosts = {"aether.example.org"};
   open(options);
   const std::string p = ":" + port();
-  for (const std::string& host : {"127.0.0.1" + p, "localhost" + p, "LocalHost" + p, "[::1]" + p, std::string("aether.example.org")})
+  for (const std::string& host :
+       {"127.0.0.1" + p, "localhost" + p, "LocalHost" + p, "[::1]" + p, std::string("aether.example.org")})
     EXPECT_EQ(status_for_host("Host: " + host + "\r\n"), 200) << host;
   for (const std::string& host :
-       {std::string("attacker.tld"), "attacker.tld" + p, "127.0.0.1.nip.io" + p, "localhost." + p, "127.0.0.1." + p, std::string("localhost"),
-        std::string("127.0.0.1:1"), "127.0.0.2" + p, "aether.example.org.evil.tld" + p, std::string("evil-aether.example.org"), std::string(),
-        "localhost" + p + "@evil.tld", "127.0.0.1" + p + ",evil.tld", "0x7f000001" + p})
+       {std::string("attacker.tld"), "attacker.tld" + p, "127.0.0.1.nip.io" + p, "localhost." + p, "127.0.0.1." + p,
+        std::string("localhost"), std::string("127.0.0.1:1"), "127.0.0.2" + p, "aether.example.org.evil.tld" + p,
+        std::string("evil-aether.example.org"), std::string(), "localhost" + p + "@evil.tld",
+        "127.0.0.1" + p + ",evil.tld", "0x7f000001" + p})
     EXPECT_EQ(status_for_host("Host: " + host + "\r\n"), 421) << host;
   EXPECT_EQ(status_for_host(""), 400);
   EXPECT_EQ(status_for_host("Host: localhost" + p + "\r\nHost: localhost" + p + "\r\n"), 400);
@@ -278,7 +288,8 @@ TEST_F(HttpServer, HoldsItsLimitsOnSizes) {
 TEST_F(HttpServer, ABigRefusedBodyStillGetsItsAnswer) {
   open();
   RawClient client(address());
-  client.send(fmt::format("POST /items/1/run HTTP/1.1\r\nHost: {}\r\n{}{}Content-Length: 3000000\r\n\r\n", address(), kBearer, kJson));
+  client.send(fmt::format("POST /items/1/run HTTP/1.1\r\nHost: {}\r\n{}{}Content-Length: 3000000\r\n\r\n", address(),
+                          kBearer, kJson));
   client.send(std::string(3000000, 'x'));
   const auto response = client.receive();
   ASSERT_TRUE(response);
@@ -322,7 +333,8 @@ TEST_F(HttpServer, DropsAClientThatSendsItsBodyTooSlowlyOrStaysIdle) {
   options.limits.idle_timeout = milliseconds(100);
   open(options);
   RawClient slow(address());
-  slow.send(fmt::format("POST /items/1/run HTTP/1.1\r\nHost: {}\r\n{}{}Content-Length: 10\r\n\r\n{{", address(), kBearer, kJson));
+  slow.send(fmt::format("POST /items/1/run HTTP/1.1\r\nHost: {}\r\n{}{}Content-Length: 10\r\n\r\n{{", address(),
+                        kBearer, kJson));
   EXPECT_EQ(slow.receive()->status, 408);
   RawClient idle(address());
   EXPECT_EQ(idle.request("GET", "/health")->status, 200);
@@ -352,7 +364,8 @@ TEST_F(HttpServer, WritesNeedATokenAndReadsDoNot) {
   EXPECT_EQ(refused->headers.at("www-authenticate"), "Bearer realm=\"aether\"");
   EXPECT_NE(refused->body.find("the token is in /state/token"), std::string::npos);
   EXPECT_EQ(client.request("POST", "/items/1/run", kBearer)->status, 200);
-  EXPECT_EQ(client.request("POST", "/items/1/run", std::string("authorization: bearer  ") + kToken + "\r\n")->status, 200);
+  EXPECT_EQ(client.request("POST", "/items/1/run", std::string("authorization: bearer  ") + kToken + "\r\n")->status,
+            200);
   EXPECT_EQ(client.request("GET", "/items/1", kBearer)->body, "GET /items/1|admin||id=1");
   EXPECT_EQ(client.request("GET", std::string("/items/1?token=") + kToken)->status, 400);
   EXPECT_EQ(client.request("POST", std::string("/items/1/run?x=") + kToken)->status, 400);
@@ -360,8 +373,9 @@ TEST_F(HttpServer, WritesNeedATokenAndReadsDoNot) {
 
 TEST_F(HttpServer, WrongTokensAreRefusedAlsoForReads) {
   open();
-  for (const std::string& header : {std::string("Authorization: Bearer wrong\r\n"), std::string("Authorization: Basic YTpi\r\n"),
-                                    std::string("Authorization: Bearer\r\n"), "Authorization: Bearer " + sha256_hex(kToken) + "\r\n"})
+  for (const std::string& header :
+       {std::string("Authorization: Bearer wrong\r\n"), std::string("Authorization: Basic YTpi\r\n"),
+        std::string("Authorization: Bearer\r\n"), "Authorization: Bearer " + sha256_hex(kToken) + "\r\n"})
     EXPECT_EQ(status("GET", "/items/1", header), 401) << header;
   EXPECT_EQ(status("GET", "/health", "Authorization: Bearer wrong\r\n"), 200);
   EXPECT_EQ(status("POST", "/items/1/run", kBearer + kBearer), 400);
@@ -378,7 +392,8 @@ TEST_F(HttpServer, ReadsNeedATokenWhereAnonymousReadsAreOff) {
 
 TEST_F(HttpServer, FiveWrongTokensAMinuteAreEnough) {
   open();
-  for (int i = 0; i < 5; ++i) EXPECT_EQ(status("POST", "/items/1/run", fmt::format("Authorization: Bearer guess{}\r\n", i)), 401);
+  for (int i = 0; i < 5; ++i)
+    EXPECT_EQ(status("POST", "/items/1/run", fmt::format("Authorization: Bearer guess{}\r\n", i)), 401);
   RawClient client(address());
   const auto blocked = client.request("POST", "/items/1/run", "Authorization: Bearer guess6\r\n");
   EXPECT_EQ(blocked->status, 429);
@@ -411,7 +426,9 @@ TEST_F(HttpServer, RandomBytesNeverBringItDown) {
   options.limits.body_timeout = milliseconds(50);
   open(options);
   Rng rng(20260115);
-  const std::string valid = fmt::format("POST /items/1/run?x=%41 HTTP/1.1\r\nHost: {}\r\n{}{}Content-Length: 7\r\n\r\n{{\"a\":1}}", address(), kBearer, kJson);
+  const std::string valid =
+      fmt::format("POST /items/1/run?x=%41 HTTP/1.1\r\nHost: {}\r\n{}{}Content-Length: 7\r\n\r\n{{\"a\":1}}", address(),
+                  kBearer, kJson);
   for (int round = 0; round < 300; ++round) {
     std::string bytes = valid;
     if (round % 3 == 0) {

@@ -1,14 +1,12 @@
 // WebSocket clients: one bounded queue each, shared buffers, and nobody waits for anybody.
-#include <sys/ioctl.h>
-
 #include <linux/sockios.h>
-
-#include <deque>
+#include <sys/ioctl.h>
 
 #include <boost/beast/core/buffers_to_string.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/core/tcp_stream.hpp>
 #include <boost/beast/websocket.hpp>
+#include <deque>
 
 #include "base/log.h"
 #include "http/server_core.h"
@@ -31,7 +29,9 @@ class SocketQueue final : public Socket {
   SocketQueue(const ServerLimits& limits, std::shared_ptr<Gate> gate)
       : max_messages_(limits.socket_messages), max_bytes_(limits.socket_bytes), gate_(std::move(gate)) {}
 
-  void attach(std::weak_ptr<Session> session) { session_ = std::move(session); }  // before anyone else knows this object
+  void attach(std::weak_ptr<Session> session) {
+    session_ = std::move(session);
+  }  // before anyone else knows this object
   bool send(Text text) override;
   std::size_t queued() const override {
     std::lock_guard lock(mutex_);
@@ -78,8 +78,12 @@ class SocketQueue final : public Socket {
 class Session final : public Peer, public std::enable_shared_from_this<Session> {
  public:
   Session(Core& core, Tcp::socket socket, Strand strand, Request request, const SocketHandlers& handlers)
-      : core_(core), strand_(std::move(strand)), websocket_(std::move(socket)), watch_(websocket_.get_executor()),
-        request_(std::move(request)), handlers_(handlers),
+      : core_(core),
+        strand_(std::move(strand)),
+        websocket_(std::move(socket)),
+        watch_(websocket_.get_executor()),
+        request_(std::move(request)),
+        handlers_(handlers),
         queue_(std::make_shared<SocketQueue>(core.options.limits, core.gate)) {}
 
   void start(std::string head);
@@ -117,7 +121,8 @@ class Session final : public Peer, public std::enable_shared_from_this<Session> 
 bool SocketQueue::send(Text text) {
   {
     std::lock_guard lock(mutex_);
-    if (ended_ || close_request_ || messages_.size() >= max_messages_ || bytes_ + text->size() > max_bytes_) return false;
+    if (ended_ || close_request_ || messages_.size() >= max_messages_ || bytes_ + text->size() > max_bytes_)
+      return false;
     bytes_ += text->size();
     messages_.push_back(std::move(text));
     if (messages_.size() > 1) return true;  // the session is at it already

@@ -1,11 +1,10 @@
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <atomic>
 #include <mutex>
 #include <set>
 #include <thread>
-
-#include <fmt/format.h>
 
 #include "http/raw_client.h"
 #include "http/server.h"
@@ -33,10 +32,11 @@ class WebSocket : public testing::Test {
                            std::lock_guard lock(mutex_);
                            sockets_.insert(std::move(socket));
                          },
-                     .on_message = [](const std::shared_ptr<Socket>& socket, std::string text) {
-                       if (text == "close") return socket->close(4000, "asked to");
-                       socket->send(std::make_shared<const std::string>("echo " + text));
-                     },
+                     .on_message =
+                         [](const std::shared_ptr<Socket>& socket, std::string text) {
+                           if (text == "close") return socket->close(4000, "asked to");
+                           socket->send(std::make_shared<const std::string>("echo " + text));
+                         },
                      .on_close =
                          [this](const std::shared_ptr<Socket>& socket) {
                            std::lock_guard lock(mutex_);
@@ -105,13 +105,14 @@ TEST_F(WebSocket, OnlyPagesOfItsOwnOriginMayOpenIt) {
   const std::string a = address();
   const std::string port = a.substr(a.rfind(':'));
   EXPECT_EQ(upgrade_status(""), 101);
-  for (const std::string& origin : {"http://" + a, "http://localhost" + port, "http://[::1]" + port,
-                                    std::string("https://aether.example.org"), std::string("http://aether.example.org")})
+  for (const std::string& origin :
+       {"http://" + a, "http://localhost" + port, "http://[::1]" + port, std::string("https://aether.example.org"),
+        std::string("http://aether.example.org")})
     EXPECT_EQ(upgrade_status("Origin: " + origin + "\r\n"), 101) << origin;
-  for (const std::string& origin : {std::string("null"), std::string("http://evil.tld"), "http://" + a + ".evil.tld", "http://evil" + a,
-                                    std::string("http://127.0.0.1:1"), std::string("http://127.0.0.1"), "https://" + a,
-                                    "http://" + a + "/", "http://" + a + ", http://evil.tld", std::string(), a,
-                                    std::string("https://aether.example.org.evil.tld")})
+  for (const std::string& origin :
+       {std::string("null"), std::string("http://evil.tld"), "http://" + a + ".evil.tld", "http://evil" + a,
+        std::string("http://127.0.0.1:1"), std::string("http://127.0.0.1"), "https://" + a, "http://" + a + "/",
+        "http://" + a + ", http://evil.tld", std::string(), a, std::string("https://aether.example.org.evil.tld")})
     EXPECT_EQ(upgrade_status("Origin: " + origin + "\r\n"), 403) << origin;
 }
 

@@ -224,11 +224,14 @@ std::optional<Response> Connection::check_host() {
   if (!is_allowed)
     return problem(
         421, "host_not_allowed", fmt::format("this server does not answer for the host '{}'", host), request,
-        fmt::format("use the address the server printed, or add the name to {}.allowed_hosts", core_.options.name));
+        "use the address the server printed, or add the name to the setting api.allowed_hosts");
   auto match = core_.routes.find(request.method, target->segments);
   incoming_.endpoint = match.endpoint;
   request.params = std::move(match.params);
-  if (match.endpoint == nullptr && !match.allow.empty()) {
+  // A page may have the path of a route with another method: GET /submit is one, POST /submit the other.
+  const bool is_page = match.endpoint == nullptr && !match.allow.empty() && request.method == "GET" && core_.fallback &&
+                       call(core_.fallback, request).status < 400;
+  if (match.endpoint == nullptr && !match.allow.empty() && !is_page) {
     Response response = problem(405, "method_not_allowed",
                                 fmt::format("{} is not possible here, only {}", request.method, match.allow), request);
     if (request.method == "OPTIONS") {

@@ -91,6 +91,9 @@ std::shared_ptr<const ClusterView> Orchestrator::view(Time now) {
     const auto state = cluster_.gpu_state(gpu, alerts_.is_idle(uuid), now);
     shown.state = state.state;
     shown.state_reason = state.reason;
+    const auto since = state_since_.try_emplace(uuid, state.state, now).first;
+    if (since->second.first != state.state) since->second = {state.state, now};
+    shown.state_since = since->second.second;
     shown.allocated_mb = gpu.reserved_mb();
     for (const Allocation& allocation : gpu.allocations)
       if (const auto it = live_.find(allocation.attempt.job); it != live_.end())

@@ -134,6 +134,7 @@ class Orchestrator {
   std::map<AttemptId, Time> missing_since_;
   std::map<std::uint64_t, PendingLog> pending_logs_;
   std::map<GpuUuid, std::shared_ptr<const GpuSample>> last_charged_;
+  std::map<GpuUuid, std::pair<GpuState, Time>> state_since_;  // as last shown
   std::optional<CarbonReport> carbon_;
   std::optional<ModelVersion> model_;
   FleetHistory history_;

@@ -70,7 +70,7 @@ TEST_P(AccessTest, EveryWriteNeedsTheTokenAndEveryReadOnLoopbackDoesNot) {
 
 TEST_P(AccessTest, ABadSpecNamesTheFieldAndTheRemedy) {
   const std::pair<Json, const char*> cases[] = {
-      {{{"argv", {"true"}}, {"gpuz", 1}}, "did you mean"},
+      {{{"argv", {"true"}}, {"gpuz", 1}}, "is 'gpus' meant?"},
       {{{"argv", {"true"}}, {"gpus", -1}}, "/gpus"},
       {{{"argv", "true"}}, "/argv"},
       {{{"gpus", 1}}, "argv"},
@@ -102,7 +102,7 @@ AETHER_BOTH_MODES(AccessTest);
 Output start_with(const std::vector<std::string>& extra, const std::map<std::string, std::string>& environment = {}) {
   char pattern[] = "/tmp/aether-e2e-XXXXXX";
   const std::string folder = mkdtemp(pattern);
-  std::vector<std::string> argv = {AETHER_BIN_DIR "/aether", "up", "--state-dir", folder, "--gpus", "simulated:1"};
+  std::vector<std::string> argv = {AETHER_BIN_DIR "/aether", "up", "--state-dir", folder};
   argv.insert(argv.end(), extra.begin(), extra.end());
   auto all = environment;
   all["ASAN_OPTIONS"] = "detect_leaks=0";
@@ -110,19 +110,19 @@ Output start_with(const std::vector<std::string>& extra, const std::map<std::str
 }
 
 TEST(Startup, ANonLoopbackAddressIsRefusedAndTheSettingNamed) {
-  const Output output = start_with({"--listen-api", "0.0.0.0:0", "--executor-run-as", "nobody"});
+  const Output output = start_with({"--gpus", "simulated:1", "--listen-api", "0.0.0.0:0", "--executor-run-as", "nobody"});
   EXPECT_EQ(output.exit_code, 78) << output.text;
   EXPECT_NE(output.text.find("TLS"), std::string::npos) << output.text;
 }
 
 TEST(Startup, BadSettingsAreRefusedWithOneClearLine) {
   const std::pair<std::vector<std::string>, const char*> cases[] = {
-      {{"--gpus", "simulated:0"}, "simulated"},
-      {{"--gpus", "simulated:2,scenario=nonsense"}, "scenario"},
+      {{"--gpus", "simulated:0", "--executor-run-as", "nobody", "--listen-api", "127.0.0.1:0", "--listen-dashboard", "127.0.0.1:0", "--listen-ai", "127.0.0.1:0"}, "simulated"},
+      {{"--gpus", "simulated:2,scenario=nonsense", "--listen-api", "127.0.0.1:0", "--listen-dashboard", "127.0.0.1:0", "--listen-ai", "127.0.0.1:0"}, "scenario"},
       {{"--sample-interval-ms", "soon"}, "sample_interval_ms"},
       {{"--config", "/no/such/file.toml"}, "--config"},
-      {{"--database-url", "postgres://u:secret@127.0.0.1:1/x?nonsense=1"}, "DATABASE_URL"},
-      {{"--database-url", "mysql://h/x"}, "DATABASE_URL"},
+      {{"--listen-ai", "127.0.0.1:0", "--database-url", "postgres://u:secret@127.0.0.1:1/x?nonsense=1"}, "DATABASE_URL"},
+      {{"--listen-ai", "127.0.0.1:0", "--database-url", "mysql://h/x"}, "DATABASE_URL"},
   };
   for (const auto& [flags, words] : cases) {
     const Output output = start_with(flags);
@@ -139,7 +139,7 @@ TEST(Startup, ACorruptModelFileIsRefusedWithTheRemedy) {
   ASSERT_EQ(trained.exit_code, 0) << trained.text;
   const Output damage = run({"/bin/sh", "-c", "for f in " + folder + "/models/*/model.ubj; do printf x | dd of=$f bs=1 seek=100 conv=notrunc 2>/dev/null; done"});
   ASSERT_EQ(damage.exit_code, 0);
-  const Output output = start_with({"--model-dir", folder + "/models"});
+  const Output output = start_with({"--gpus", "simulated:1", "--model-dir", folder + "/models"});
   EXPECT_NE(output.exit_code, 0);
   EXPECT_NE(output.text.find("aether train --synthetic"), std::string::npos) << output.text;
 }

@@ -61,7 +61,7 @@ TEST_P(IngestTest, TheOriginalAgentsMessageReachesTheApiAndTheDatabase) {
   EXPECT_EQ(sample.at("memory_used_mb"), 306);
   EXPECT_EQ(sample.at("performance_state"), "P2");
   EXPECT_EQ(sample.at("throttling_reasons"), "none");
-  EXPECT_TRUE(soon([&] { return query("SELECT count(*) FROM samples s JOIN gpus g ON g.id = s.gpu WHERE g.name = 'Mock RTX 4090' AND s.temperature_c = 50") == 1; }));
+  EXPECT_TRUE(soon([&] { return query("SELECT count(*) FROM samples s JOIN gpus g USING (gpu_id) WHERE g.gpu_name = 'Mock RTX 4090' AND s.temperature_c = 50") == 1; }));
 }
 
 TEST_P(IngestTest, MalformedTelemetryIsCountedNamedAndStopsNothing) {

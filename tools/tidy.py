@@ -28,8 +28,8 @@ def tracked():
 def named_in_cmake(path):
     for folder in [path.parent, *path.parent.parents]:
         cmake = folder / "CMakeLists.txt"
-        if cmake.exists():
-            return path.name in cmake.read_text()
+        if cmake.exists() and path.name in cmake.read_text():
+            return True
         if folder == ROOT:
             break
     return False
@@ -58,7 +58,7 @@ def findings():
                 yield f"{relative}: {lines} lines, more than {MAX_SOURCE_LINES}; split it"
             if path.suffix == ".h" and not text.startswith("#pragma once"):
                 yield f"{relative}: does not start with #pragma once"
-        if path.suffix == ".sh" and not path.stat().st_mode & 0o100:
+        if text.startswith("#!") and path.suffix in {".sh", ".py"} and not path.stat().st_mode & 0o100:
             yield f"{relative}: not executable"
         if not text.endswith("\n") and text and path.suffix not in {".json"}:
             yield f"{relative}: no newline at the end"

@@ -36,6 +36,7 @@ process.exit(failed() === 0 ? 0 : 1);
 
 async function overview(theme) {
   const { context, page, errors } = await open(browser, theme);
+  const lags = sampleLags(page);
   const response = await page.goto(`${url}/#token=${token}`);
   const policy = response.headers()['content-security-policy'] ?? '';
   check(`the policy is strict (${theme})`, policy.includes("default-src 'none'") && policy.includes("style-src 'self'") && !policy.includes('unsafe'), policy);
@@ -47,6 +48,8 @@ async function overview(theme) {
   check('the first tile counts the same', (await page.locator('.kpi').first().innerText()).includes(`of ${items.length}`));
   const before = await page.locator('.fleet').innerText() + await page.locator('.kpis').innerText();
   await page.waitForFunction((old) => document.querySelector('.fleet').innerText + document.querySelector('.kpis').innerText !== old, before, { timeout: 8000 }).then(() => check('numbers change by themselves', true), () => check('numbers change by themselves', false));
+  await page.waitForTimeout(3000);
+  check('a reading is in the browser within 2 s of its sample', lags.length > 0 && Math.max(...lags) < 2000, `${lags.length} readings, the slowest after ${Math.max(...lags)} ms`);
   check('the link is live', (await page.locator('.live.live').count()) === 1);
   await page.waitForTimeout(3000);
   check('nothing overflows sideways', await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth));
@@ -54,6 +57,17 @@ async function overview(theme) {
   await shot(page, `overview-${theme}`);
   check(`the console has no error (${theme})`, errors.length === 0, errors);
   await context.close();
+}
+
+// Milliseconds from the agent's sample to its arrival in the page, of each changed GPU of each delta.
+function sampleLags(page) {
+  const lags = [];
+  page.on('websocket', (socket) => socket.on('framereceived', ({ payload }) => {
+    const message = JSON.parse(payload);
+    if (message.type !== 'delta' || message.topic !== 'gpus') return;
+    for (const gpu of message.upsert) if (gpu.sample) lags.push(Date.now() - Date.parse(gpu.sample.time));
+  }));
+  return lags;
 }
 
 async function everyPage() {

@@ -46,7 +46,7 @@ function Tiles({ fleet }: { fleet: Fleet }) {
         <Area values={h.power} width={96} least={(fleet.power_limit_w ?? 1000) * 0.12} />
       </Tile>
       <Tile title="Queue" value={integer(fleet.jobs_pending)} unit="waiting"
-        note={fleet.next_start_eta ? <>next start <b>≈ {clock(parseTime(fleet.next_start_eta))}</b></> : <><b>{integer(fleet.jobs_running)}</b> running · <b>{integer(fleet.jobs_finished_24h)}</b> done in 24 h</>}>
+        note={fleet.next_start_eta ? <>next start <b>by {clock(parseTime(fleet.next_start_eta))}</b></> : <><b>{integer(fleet.jobs_running)}</b> running · <b>{integer(fleet.jobs_finished_24h)}</b> done in 24 h</>}>
         <Bars values={h.queue} />
       </Tile>
       <CarbonTile carbon={fleet.carbon} />

@@ -82,7 +82,7 @@ function Queue({ jobs, etas, now, axis, clean, selected, onSelect }: { jobs: Job
                 <td><b>{j.name}</b>{j.user ? ` · ${j.user}` : ''}</td>
                 <td className="num">{j.gpus}{j.gpu_mem_mb ? ` × ${memory(j.gpu_mem_mb)}` : ''}</td>
                 <td title={j.reason?.summary}><span className="chip">{reasonChip(j.reason?.code ?? (j.state === 'HELD' ? 'HELD_BY_USER' : 'NOT_YET_EVALUATED'))}</span>{j.reason?.summary ?? 'Not looked at yet'}</td>
-                <td className="num e">{eta?.p50 ? `≈ ${instant(parseTime(eta.p50), now)}` : eta?.latest ? `by ${instant(parseTime(eta.latest), now)}` : <span className="none">no estimate yet</span>}</td>
+                <td className="num e">{eta?.p50 ? `≈ ${instant(parseTime(eta.p50), now)}` : eta?.latest ? `by ${instant(parseTime(eta.latest), now)}` : <span className="none">{j.reason?.code === 'INFEASIBLE' ? 'never' : 'no estimate yet'}</span>}</td>
                 {axis ? <td className="ax"><Bar job={j} eta={eta} now={now} x={x} /></td> : null}
               </tr>
             );

@@ -51,7 +51,7 @@ export function OverviewView() {
 }
 
 export function EmptyFleet() {
-  const command = 'aether agent --server http://127.0.0.1:8080';
+  const command = 'NATS_URL=nats://HOST:4222 aether agent';
   return (
     <Empty>
       <p>No GPUs report yet. Start an agent on a node:</p>

@@ -75,30 +75,32 @@ const Alert* ThresholdAlerts::find(const AlertId& id) const {
   return it == alerts_.end() ? nullptr : &it->second;
 }
 
-void ThresholdAlerts::judge(const GpuReading& reading, Time now, const Finding& finding, bool bad, bool good,
-                            std::chrono::seconds open_for, std::chrono::seconds clear_for, std::vector<Alert>& out) {
-  Condition& condition = memory_[reading.info.gpu_uuid].conditions[finding.kind];
-  if (bad) {
+template <class Describe>
+void ThresholdAlerts::judge(const GpuReading& reading, Time now, const Verdict& verdict, std::vector<Alert>& out,
+                            Describe describe) {
+  Condition& condition = memory_[reading.info.gpu_uuid].conditions[verdict.kind];
+  if (verdict.bad) {
     condition.good_since.reset();
     if (!condition.bad_since) condition.bad_since = now;
-    if (now - *condition.bad_since >= open_for) open(reading, now, finding, out);
+    if (now - *condition.bad_since >= verdict.open_for) open(reading, now, verdict.kind, describe(), out);
     return;
   }
-  if (good) {
+  if (verdict.good) {
     condition.bad_since.reset();
     if (!condition.good_since) condition.good_since = now;
-    if (now - *condition.good_since >= clear_for) clear(finding.kind, reading, now, out);
+    if (now - *condition.good_since >= verdict.clear_for) clear(verdict.kind, reading, now, out);
   }
 }
 
-void ThresholdAlerts::open(const GpuReading& reading, Time now, const Finding& finding, std::vector<Alert>& out) {
-  const AlertId id = alert_id(finding.kind, reading.info.gpu_uuid);
+void ThresholdAlerts::open(const GpuReading& reading, Time now, const char* kind, const Finding& finding,
+                           std::vector<Alert>& out) {
+  const AlertId id = alert_id(kind, reading.info.gpu_uuid);
   Alert& alert = alerts_[id];
   const bool is_new = alert.id.empty() || alert.cleared_at;
   if (is_new) {
     alert = Alert{};
     alert.id = id;
-    alert.kind = finding.kind;
+    alert.kind = kind;
     alert.node = reading.node;
     alert.gpu_uuid = reading.info.gpu_uuid;
     alert.gpu_id = reading.gpu_id;
@@ -129,24 +131,26 @@ void ThresholdAlerts::judge_temperature(const GpuReading& reading, Time now, std
   if (reading.info.temperature_slowdown_c) limit = std::min(limit, *reading.info.temperature_slowdown_c - 3.0);
   const bool over_slowdown = reading.info.temperature_slowdown_c && measured >= *reading.info.temperature_slowdown_c;
   judge(reading, now,
-        {"temperature", over_slowdown ? Severity::kCritical : Severity::kWarning, gpu_text(reading) + " is hot",
-         fmt::format("{:.0f} °C, the limit is {:.0f} °C", measured, limit), "°C", measured, limit},
-        measured >= limit, measured < limit - options_.temperature_clear_c, options_.temperature_for,
-        options_.temperature_for, out);
+        {"temperature", measured >= limit, measured < limit - options_.temperature_clear_c, options_.temperature_for,
+         options_.temperature_for},
+        out, [&] {
+          return Finding{over_slowdown ? Severity::kCritical : Severity::kWarning, gpu_text(reading) + " is hot",
+                         fmt::format("{:.0f} °C, the limit is {:.0f} °C", measured, limit), "°C", measured, limit};
+        });
 }
 
 void ThresholdAlerts::judge_throttling(const GpuReading& reading, Time now, std::vector<Alert>& out) {
   if (!reading.sample->throttling_reasons) return;
-  const std::string& reasons = *reading.sample->throttling_reasons;
-  const bool bad = is_harmful_throttling(reasons);
-  std::string detail = "Reasons: " + reasons;
-  if (reading.sample->temperature_c) detail += fmt::format(", {:.0f} °C", *reading.sample->temperature_c);
-  if (reading.sample->clock_gpu_mhz && reading.info.clock_gpu_max_mhz)
-    detail += fmt::format(", {:.0f} of {} MHz", *reading.sample->clock_gpu_mhz, *reading.info.clock_gpu_max_mhz);
-  judge(reading, now,
-        {"throttling", Severity::kWarning, gpu_text(reading) + " is throttling", detail, "MHz",
-         reading.sample->clock_gpu_mhz, std::nullopt},
-        bad, !bad, options_.throttling_for, options_.throttling_clear_for, out);
+  const GpuSample& sample = *reading.sample;
+  const bool bad = is_harmful_throttling(*sample.throttling_reasons);
+  judge(reading, now, {"throttling", bad, !bad, options_.throttling_for, options_.throttling_clear_for}, out, [&] {
+    std::string detail = "Reasons: " + *sample.throttling_reasons;
+    if (sample.temperature_c) detail += fmt::format(", {:.0f} °C", *sample.temperature_c);
+    if (sample.clock_gpu_mhz && reading.info.clock_gpu_max_mhz)
+      detail += fmt::format(", {:.0f} of {} MHz", *sample.clock_gpu_mhz, *reading.info.clock_gpu_max_mhz);
+    return Finding{Severity::kWarning, gpu_text(reading) + " is throttling", detail, "MHz", sample.clock_gpu_mhz,
+                   std::nullopt};
+  });
 }
 
 void ThresholdAlerts::judge_idle(const GpuReading& reading, Time now, std::vector<Alert>& out) {
@@ -154,12 +158,12 @@ void ThresholdAlerts::judge_idle(const GpuReading& reading, Time now, std::vecto
   const auto utilization = reading.sample != nullptr ? reading.sample->utilization_gpu : std::nullopt;
   if (held && !utilization) return;
   const bool bad = held && *utilization < options_.idle_utilization_pct;
-  judge(reading, now,
-        {"idle", Severity::kWarning, gpu_text(reading) + " is held but idle",
-         fmt::format("{:.0f} % busy for {} min or more while a job holds it", utilization.value_or(0),
-                     options_.idle_for.count() / 60),
-         "%", utilization, options_.idle_utilization_pct},
-        bad, !bad, options_.idle_for, std::chrono::seconds(0), out);
+  judge(reading, now, {"idle", bad, !bad, options_.idle_for, std::chrono::seconds(0)}, out, [&] {
+    return Finding{Severity::kWarning, gpu_text(reading) + " is held but idle",
+                   fmt::format("{:.0f} % busy for {} min or more while a job holds it", utilization.value_or(0),
+                               options_.idle_for.count() / 60),
+                   "%", utilization, options_.idle_utilization_pct};
+  });
 }
 
 void ThresholdAlerts::judge_faults(const GpuReading& reading, Time now, std::vector<Alert>& out) {
@@ -168,35 +172,36 @@ void ThresholdAlerts::judge_faults(const GpuReading& reading, Time now, std::vec
   if (dbe && *dbe > memory.ecc_dbe.value_or(0)) memory.ecc_seen = now;
   if (dbe) memory.ecc_dbe = dbe;
   const bool ecc_fresh = memory.ecc_seen && now - *memory.ecc_seen < options_.fault_clear_for;
-  judge(reading, now,
-        {"ecc", Severity::kCritical, gpu_text(reading) + " has uncorrectable memory errors",
-         fmt::format("{} double-bit ECC errors since the driver was loaded", dbe.value_or(0)), "errors",
-         dbe ? std::optional(static_cast<double>(*dbe)) : std::nullopt, 0.0},
-        ecc_fresh, !ecc_fresh, std::chrono::seconds(0), std::chrono::seconds(0), out);
+  judge(reading, now, {"ecc", ecc_fresh, !ecc_fresh}, out, [&] {
+    return Finding{Severity::kCritical, gpu_text(reading) + " has uncorrectable memory errors",
+                   fmt::format("{} double-bit ECC errors since the driver was loaded", dbe.value_or(0)), "errors",
+                   dbe ? std::optional(static_cast<double>(*dbe)) : std::nullopt, 0.0};
+  });
 
   const auto xid_time = reading.sample->xid_last_time;
   if (reading.sample->xid_last && xid_time != memory.xid_time) memory.xid_seen = now;
   memory.xid_time = xid_time;
   const bool xid_fresh = memory.xid_seen && now - *memory.xid_seen < options_.fault_clear_for;
-  const std::int64_t xid = reading.sample->xid_last.value_or(0);
-  const bool application = is_application_xid(xid);
-  judge(reading, now,
-        {"xid", application ? Severity::kInfo : Severity::kCritical, fmt::format("{}: Xid {}", gpu_text(reading), xid),
-         application ? "By NVIDIA's catalogue the application's fault, not the GPU's" : "By NVIDIA's catalogue a fault of GPU, memory or driver",
-         "", static_cast<double>(xid), std::nullopt},
-        xid_fresh, !xid_fresh, std::chrono::seconds(0), std::chrono::seconds(0), out);
+  judge(reading, now, {"xid", xid_fresh, !xid_fresh}, out, [&] {
+    const std::int64_t xid = reading.sample->xid_last.value_or(0);
+    const bool application = is_application_xid(xid);
+    return Finding{application ? Severity::kInfo : Severity::kCritical, fmt::format("{}: Xid {}", gpu_text(reading), xid),
+                   application ? "By NVIDIA's catalogue the application's fault, not the GPU's"
+                               : "By NVIDIA's catalogue a fault of GPU, memory or driver",
+                   "", static_cast<double>(xid), std::nullopt};
+  });
 }
 
 void ThresholdAlerts::judge_presence(const GpuReading& reading, Time now, std::vector<Alert>& out) {
-  judge(reading, now,
-        {"gpu_lost", Severity::kCritical, gpu_text(reading) + " is lost",
-         "Its node's driver does not list it any more", "", std::nullopt, std::nullopt},
-        !reading.present, reading.present, std::chrono::seconds(0), std::chrono::seconds(0), out);
+  judge(reading, now, {"gpu_lost", !reading.present, reading.present}, out, [&] {
+    return Finding{Severity::kCritical, gpu_text(reading) + " is lost", "Its node's driver does not list it any more", "",
+                   std::nullopt, std::nullopt};
+  });
   const bool silent = reading.present && reading.sample == nullptr;
-  judge(reading, now,
-        {"no_data", Severity::kWarning, gpu_text(reading) + " sends no data",
-         fmt::format("No reading for {} s or more", options_.no_data_for.count()), "", std::nullopt, std::nullopt},
-        silent, !silent, options_.no_data_for, std::chrono::seconds(0), out);
+  judge(reading, now, {"no_data", silent, !silent, options_.no_data_for}, out, [&] {
+    return Finding{Severity::kWarning, gpu_text(reading) + " sends no data",
+                   fmt::format("No reading for {} s or more", options_.no_data_for.count()), "", std::nullopt, std::nullopt};
+  });
 }
 
 }  // namespace aether

@@ -64,10 +64,14 @@ class ThresholdAlerts {
     std::optional<Time> good_since;
   };
   struct Finding {
-    const char* kind;
     Severity severity;
     std::string title, detail, unit;
     std::optional<double> value, threshold;
+  };
+  struct Verdict {                       // neither bad nor good: inside the hysteresis
+    const char* kind;
+    bool bad = false, good = false;
+    std::chrono::seconds open_for{0}, clear_for{0};
   };
   struct GpuMemory {                     // per GPU, between readings
     std::map<std::string, Condition> conditions;
@@ -76,9 +80,10 @@ class ThresholdAlerts {
     std::optional<Time> ecc_seen, xid_seen;
   };
 
-  void judge(const GpuReading& reading, Time now, const Finding& finding, bool bad, bool good,
-             std::chrono::seconds open_for, std::chrono::seconds clear_for, std::vector<Alert>& out);
-  void open(const GpuReading& reading, Time now, const Finding& finding, std::vector<Alert>& out);
+  // `describe` gives the Finding's words; asked for only when an alert opens or is open, not for every healthy reading.
+  template <class Describe>
+  void judge(const GpuReading& reading, Time now, const Verdict& verdict, std::vector<Alert>& out, Describe describe);
+  void open(const GpuReading& reading, Time now, const char* kind, const Finding& finding, std::vector<Alert>& out);
   void clear(const std::string& kind, const GpuReading& reading, Time now, std::vector<Alert>& out);
   void judge_temperature(const GpuReading& reading, Time now, std::vector<Alert>& out);
   void judge_throttling(const GpuReading& reading, Time now, std::vector<Alert>& out);

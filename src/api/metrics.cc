@@ -126,6 +126,7 @@ void add_orchestrator(Exposition& out, const OrchestratorCounters& counters) {
   counter("aether_samples_received_total", "Telemetry messages taken.", counters.samples_received);
   counter("aether_samples_rejected_total", "Telemetry messages refused.", counters.samples_rejected);
   counter("aether_samples_stored_total", "Readings written to the store.", counters.samples_stored);
+  counter("aether_bus_dropped_total", "Messages that a full subscription of the orchestrator dropped.", counters.bus_dropped);
   counter("aether_samples_dropped_total", "Readings dropped because a queue was full.", counters.samples_dropped);
   counter("aether_agent_events_rejected_total", "Messages of agents refused.", counters.events_rejected);
   counter("aether_agent_reports_stale_total", "Reports about attempts that are no longer current.",

@@ -49,6 +49,7 @@ struct FleetHistory {                       // one value a minute, oldest first,
 };
 struct OrchestratorCounters {
   std::uint64_t samples_received = 0, samples_rejected = 0, samples_stored = 0, samples_dropped = 0;
+  std::uint64_t bus_dropped = 0;             // messages, by full subscriptions
   std::uint64_t events_rejected = 0, reports_stale = 0;
   std::uint64_t jobs_submitted = 0, jobs_finished = 0, placements = 0;
   std::uint64_t predictions = 0, prediction_fallbacks = 0;

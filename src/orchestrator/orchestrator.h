@@ -53,6 +53,7 @@ class Orchestrator {
     counters_.samples_stored += stored;
     counters_.samples_dropped += dropped;
   }
+  void count_bus_dropped(std::uint64_t messages) { counters_.bus_dropped = messages; }
   void count_step(double seconds) { counters_.last_step_s = seconds; }
 
  private:

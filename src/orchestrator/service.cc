@@ -195,6 +195,7 @@ void OrchestratorService::run_steps() {
     std::vector<Input> inputs = collect();
     const Mono begin = clock_.mono();
     core_->count_stored(stored_.exchange(0), store_dropped_.exchange(0));
+    core_->count_bus_dropped(bus_.counters().dropped);
     if (core_->needs_epochs()) top_up_epochs();
     Effects effects = core_->step(clock_.now(), inputs);
     if (!commit(effects.writes)) return;
@@ -281,6 +282,9 @@ void OrchestratorService::run_predictions() {
   }
 }
 
+// Readings that a full queue pushed out, before the step or before the store.
+std::uint64_t OrchestratorService::queue_drops() const { return samples_.dropped() + history_.dropped(); }
+
 void OrchestratorService::run_history() {
   std::uint64_t dropped_before = 0;
   bool said = false;
@@ -296,10 +300,10 @@ void OrchestratorService::run_history() {
       said = said || !done;
       if (!done && stopping_) return;
     }
-    const std::uint64_t dropped = history_.dropped();
+    const std::uint64_t dropped = queue_drops();
     store_dropped_ += dropped - dropped_before;
     dropped_before = dropped;
-    if (!stopping_) sleep_until_stop(kHistoryInterval);
+    if (!stopping_ && batch.size() < kHistoryRows) sleep_until_stop(kHistoryInterval);
   }
 }
 

@@ -67,6 +67,7 @@ class OrchestratorService final : public Control {
   bool commit(const std::vector<Write>& writes);
   void top_up_epochs();
   void run_predictions();
+  std::uint64_t queue_drops() const;
   void run_history();
   void run_maintenance();
   void run_carbon();

@@ -22,6 +22,7 @@ began=$SECONDS
 install_packages build dashboard
 [ "$mode" = embedded ] || install_packages cluster
 ensure_job_account
+configure_job_account
 build_programs release
 build_dashboard
 install_programs

@@ -51,6 +51,17 @@ ensure_job_account() {
   useradd --system --no-create-home --shell /usr/sbin/nologin aether-job
 }
 
+# As root every start needs the account: it goes into the settings, unless somebody has settings already.
+configure_job_account() {
+  [ "$(id -u)" = 0 ] || return 0
+  if [ -e /etc/aether/aether.toml ]; then
+    grep -q '^ *run_as' /etc/aether/aether.toml || say "set executor.run_as in /etc/aether/aether.toml, for example to aether-job"
+    return 0
+  fi
+  mkdir -p /etc/aether
+  printf '# Settings of Aether; `aether config show` lists them all.\n[executor]\nrun_as = "aether-job"\n' >/etc/aether/aether.toml
+}
+
 build_programs() {
   local preset=$1 targets=()
   if [ "$preset" = release ]; then targets=(--target aether aether-shim); fi
@@ -154,14 +165,13 @@ wait_ready() {
 started_mode() { cat "$(state_dir)/run/mode" 2>/dev/null || true; }
 
 start_aether() {
-  local mode=$1 aether=$ROOT/build/release/bin/aether identity=()
-  if [ "$(id -u)" = 0 ]; then identity=(--executor-run-as aether-job); fi
+  local mode=$1 aether=$ROOT/build/release/bin/aether
   mkdir -p "$(state_dir)/run"; echo "$mode" >"$(state_dir)/run/mode"
   if [ "$mode" = embedded ]; then
-    launch aether "aether up" "$aether" up "${identity[@]}"
+    launch aether "aether up" "$aether" up
     wait_ready aether http://127.0.0.1:8080/readyz
   else
-    start_cluster "$aether" "${identity[@]}"
+    start_cluster "$aether"
   fi
   say "dashboard http://127.0.0.1:3000 · API http://127.0.0.1:8080 · logs in $(state_dir)/log"
   if [ -t 1 ]; then "$aether" token; fi
@@ -178,7 +188,7 @@ secret() { head -c 24 /dev/urandom | od -An -tx1 | tr -d ' \n'; }
 
 # nats-server and PostgreSQL of our own: loopback only, with passwords made here, everything under the state directory.
 start_cluster() {
-  local aether=$1 state; shift
+  local aether=$1 state
   state=$(state_dir)
   start_nats
   start_postgres
@@ -188,7 +198,7 @@ start_cluster() {
   wait_ready ai-core http://127.0.0.1:8000/healthz
   launch orchestrator "aether orchestrator" "$aether" orchestrator
   wait_ready orchestrator http://127.0.0.1:8080/readyz
-  launch agent "aether agent" "$aether" agent "$@"
+  launch agent "aether agent" "$aether" agent
   wait_ready agent http://127.0.0.1:9400/healthz
 }
 
@@ -207,7 +217,8 @@ start_nats() {
   launch nats nats-server nats-server -c "$state/run/nats.conf"
 }
 
-postgres_bin() { ls -d /usr/lib/postgresql/*/bin 2>/dev/null | sort -V | tail -1; }
+# Nothing where PostgreSQL is not installed.
+postgres_bin() { { ls -d /usr/lib/postgresql/*/bin 2>/dev/null || true; } | sort -V | tail -1; }
 
 # PostgreSQL refuses to run as root: then it runs as the account of the distribution's package.
 as_postgres() {

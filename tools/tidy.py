@@ -11,7 +11,7 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 MARKS = re.compile(r"\b(" + "|".join(["TO" + "DO", "FIX" + "ME", "XX" + "X", "HA" + "CK"]) + r")\b")
 # Addresses of package registries never enter the repository, also not in lock files.
-REGISTRY = re.compile(r"registry\.|npmjs|pypi\.org|crates\.io|deb\.debian\.org")
+REGISTRY = re.compile("|".join(["registry" + r"\.", "npm" + "js", "pypi" + r"\.", "crates" + r"\.io", "deb" + r"\.debian"]))
 TEXT = {".cc", ".h", ".py", ".sh", ".md", ".cmake", ".txt", ".ts", ".tsx", ".mjs", ".css", ".sql", ".yaml", ".yml", ".json", ""}
 MAX_SOURCE_LINES = 520
 

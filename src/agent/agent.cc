@@ -25,11 +25,11 @@ Agent::Agent(AgentOptions options, GpuDriver& driver, LoadSink* loads, ProcessRu
 Agent::~Agent() { stop(); }
 
 Result<void> Agent::start() {
-  AETHER_TRY(runner_.recover([this](const AttemptReport& report) { inputs_.push(report); }));
+  AETHER_TRY(runner_.recover([inputs = inputs_](const AttemptReport& report) { inputs->push(report); }));
   auto subscription = bus_.subscribe(subjects::commands(options_.node), [this](const BusMessage& message) {
     auto command = codec::decode_command(message.payload);
     if (command) {
-      inputs_.push(std::move(*command));
+      inputs_->push(std::move(*command));
       return;
     }
     log::warn("agent", "command refused", {{"why", command.error().message}});
@@ -40,7 +40,7 @@ Result<void> Agent::start() {
   subscription_ = std::move(*subscription);
   sampler_ = std::make_unique<Sampler>(
       options_.node, driver_, clock_, options_.sampler, [this](GpuSample sample) { on_sample(std::move(sample)); },
-      [this](std::vector<GpuInfo> gpus) { inputs_.push(Inventory{std::move(gpus), driver_.driver_version()}); });
+      [this](std::vector<GpuInfo> gpus) { inputs_->push(Inventory{std::move(gpus), driver_.driver_version()}); });
   update_loads();
   thread_ = std::thread([this] { run(); });
   sampler_->start();
@@ -51,7 +51,7 @@ void Agent::stop() {
   if (stopping_.exchange(true)) return;
   if (sampler_) sampler_->stop();
   subscription_.reset();
-  inputs_.close();
+  inputs_->close();
   if (thread_.joinable()) thread_.join();
 }
 
@@ -109,7 +109,7 @@ void Agent::run() {
   Mono next_heartbeat = clock_.mono();
   while (!stopping_) {
     const auto wait = std::clamp<Duration>(next_heartbeat - clock_.mono(), Duration(0), options_.heartbeat_interval);
-    for (const Input& input : inputs_.drain(wait, 1000))
+    for (const Input& input : inputs_->drain(wait, 1000))
       std::visit([&](const auto& value) { handle(value); }, input);
     if (clock_.mono() >= next_heartbeat && know_gpus_) {
       send_heartbeat();

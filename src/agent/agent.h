@@ -87,7 +87,8 @@ class Agent {
   const Clock& clock_;
   const std::string incarnation_;
 
-  BoundedQueue<Input> inputs_{10000, WhenFull::kDropOldest};
+  // Shared with the runner's report callback, which may still run while the agent goes.
+  std::shared_ptr<BoundedQueue<Input>> inputs_ = std::make_shared<BoundedQueue<Input>>(10000, WhenFull::kDropOldest);
   std::unique_ptr<Bus::Subscription> subscription_;
   std::unique_ptr<Sampler> sampler_;
   std::vector<GpuInfo> gpus_;           // run()'s

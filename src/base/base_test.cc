@@ -42,6 +42,26 @@ TEST(Clock, ManualClockMovesOnlyWhenTold) {
   EXPECT_EQ(clock.mono() - mono, seconds(3));
 }
 
+// The contract of the port, for both adapters.
+template <class Adapter>
+class ClockContract : public testing::Test {};
+using Clocks = testing::Types<SystemClock, ManualClock>;
+TYPED_TEST_SUITE(ClockContract, Clocks);
+
+TYPED_TEST(ClockContract, BootTimeNeverGoesBackAndWallTimeIsOfThisAge) {
+  TypeParam clock;
+  const Clock& port = clock;
+  Mono last = port.mono();
+  EXPECT_GT(last.time_since_epoch().count(), 0);
+  for (int i = 0; i < 1000; ++i) {
+    const Mono next = port.mono();
+    EXPECT_GE(next, last);
+    last = next;
+  }
+  EXPECT_GT(port.now(), *parse_rfc3339("2015-01-01T00:00:00Z"));
+  EXPECT_LT(port.now(), *parse_rfc3339("2100-01-01T00:00:00Z"));
+}
+
 TEST(Quantity, ParsesEveryFormOfADuration) {
   const std::pair<const char*, std::int64_t> cases[] = {{"90s", 90},         {"90m", 5400},       {"2h", 7200},
                                                         {"1d12h", 129600},   {"01:30:00", 5400},  {"2-01:00:00", 176400},

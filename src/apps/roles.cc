@@ -25,10 +25,11 @@ std::vector<std::string> split(const std::string& text) {
   return out;
 }
 
-http::ServerOptions server_options(const Settings& settings, const std::string& name, const std::string& listen,
-                                   const std::string& token) {
+http::ServerOptions server_options(const Settings& settings, const std::string& name, const std::string& setting,
+                                   const std::string& listen, const std::string& token) {
   http::ServerOptions options;
   options.name = name;
+  options.setting = setting;
   options.listen = listen;
   options.allowed_hosts = split(settings.allowed_hosts);
   if (!token.empty()) options.tokens = {{http::sha256_hex(token), "admin"}};
@@ -87,8 +88,8 @@ Result<std::unique_ptr<AiRole>> AiRole::open(const Settings& settings, const std
   auto predictor = open_model(settings, clock);
   if (!predictor) return fail_with_context("the model", predictor.error());
   role->predictor_ = std::move(*predictor);
-  auto server = http::Server::open(server_options(settings, "ai-core", settings.listen_ai, token));
-  if (!server) return fail_with_context("listen.ai", server.error());
+  auto server = http::Server::open(server_options(settings, "ai-core", "listen.ai", settings.listen_ai, token));
+  if (!server) return fail(server.error());
   role->server_ = std::move(*server);
   role->core_ = std::make_unique<ai_core::AiCore>(*role->predictor_, ai_core::Options{});
   role->core_->register_routes(*role->server_);
@@ -131,11 +132,11 @@ Result<std::unique_ptr<OrchestratorRole>> OrchestratorRole::open(const Settings&
   api.job_types = settings.job_types;
   api.pages_directory = find_pages(settings);
   role->api_ = std::make_unique<Api>(*role->service_, role->store_.get(), clock, std::move(api));
-  auto api_server = http::Server::open(server_options(settings, "api", settings.listen_api, token));
-  if (!api_server) return fail_with_context("listen.api", api_server.error());
+  auto api_server = http::Server::open(server_options(settings, "api", "listen.api", settings.listen_api, token));
+  if (!api_server) return fail(api_server.error());
   role->api_server_ = std::move(*api_server);
-  auto dashboard_server = http::Server::open(server_options(settings, "dashboard", settings.listen_dashboard, token));
-  if (!dashboard_server) return fail_with_context("listen.dashboard", dashboard_server.error());
+  auto dashboard_server = http::Server::open(server_options(settings, "dashboard", "listen.dashboard", settings.listen_dashboard, token));
+  if (!dashboard_server) return fail(dashboard_server.error());
   role->dashboard_server_ = std::move(*dashboard_server);
   role->api_->register_on(*role->api_server_, false);
   role->api_->register_on(*role->dashboard_server_, true);
@@ -165,8 +166,8 @@ Result<std::unique_ptr<AgentRole>> AgentRole::open(const Settings& settings, con
   auto runner = open_runner(settings, clock);
   if (!runner) return fail(runner.error());
   role->runner_ = std::move(*runner);
-  auto server = http::Server::open(server_options(settings, "agent", settings.listen_metrics, token));
-  if (!server) return fail_with_context("listen.metrics", server.error());
+  auto server = http::Server::open(server_options(settings, "agent", "listen.metrics", settings.listen_metrics, token));
+  if (!server) return fail(server.error());
   role->server_ = std::move(*server);
 
   AgentOptions options;

@@ -57,7 +57,7 @@ struct ListenAddress {
 };
 
 Result<ListenAddress> parse_listen(const ServerOptions& options) {
-  const std::string setting = options.name + ".listen";
+  const std::string& setting = options.setting;
   const std::size_t colon = options.listen.rfind(':');
   std::string host = options.listen.substr(0, colon);
   const std::string port = colon == std::string::npos ? "" : options.listen.substr(colon + 1);
@@ -83,12 +83,12 @@ Result<void> check_exposure(const ServerOptions& options, const ListenAddress& l
   if (listen.address.is_loopback()) return {};
   return fail(
       ErrorCode::kPermissionDenied,
-      fmt::format("{0}.listen = \"{1}\" can be reached from other machines, which needs both {0}.tls and {0}.tokens; "
-                  "TLS support is not in this release, so only loopback addresses can be served. Keep "
-                  "{0}.listen = \"127.0.0.1:{2}\" and reach it from elsewhere through an SSH tunnel (ssh -L "
-                  "{2}:127.0.0.1:{2} THIS-HOST) or a TLS proxy on this host whose name is in {0}.allowed_hosts",
-                  options.name, options.listen, listen.port),
-      options.name + ".listen");
+      fmt::format("{0} = \"{1}\" can be reached from other machines, which needs both TLS and tokens; TLS is not in this "
+                  "release, so only loopback addresses can be served. Keep {0} = \"127.0.0.1:{2}\" and reach it from "
+                  "elsewhere through an SSH tunnel (ssh -L {2}:127.0.0.1:{2} THIS-HOST) or a TLS proxy on this host whose "
+                  "name is in api.allowed_hosts",
+                  options.setting, options.listen, listen.port),
+      options.setting);
 }
 
 Result<void> check_options(const ServerOptions& options) {
@@ -159,7 +159,7 @@ class ServerImpl final : public Server {
 };
 
 Result<void> ServerImpl::bind(const ListenAddress& listen) {
-  const std::string& name = core_.options.name;
+  const std::string& setting = core_.options.setting;
   const Tcp::endpoint endpoint(listen.address, listen.port);
   ErrorCodeAsio error;
   acceptor_.open(endpoint.protocol(), error);
@@ -170,17 +170,17 @@ Result<void> ServerImpl::bind(const ListenAddress& listen) {
     return fail(
         ErrorCode::kUnavailable,
         fmt::format("port {0} on {1} is taken by another program: find it with  ss -ltnp 'sport = :{0}'  and stop it, "
-                    "or set {2}.listen to another port",
-                    listen.port, listen.address.to_string(), name),
-        name + ".listen");
+                    "or set {2} to another port",
+                    listen.port, listen.address.to_string(), setting),
+        setting);
   if (error == net::error::access_denied)
     return fail(ErrorCode::kPermissionDenied,
-                fmt::format("port {} needs rights this account does not have: set {}.listen to a port above 1023",
-                            listen.port, name),
-                name + ".listen");
+                fmt::format("port {} needs rights this account does not have: set {} to a port above 1023",
+                            listen.port, setting),
+                setting);
   if (error)
     return fail(ErrorCode::kUnavailable, fmt::format("listening on {}: {}", core_.options.listen, error.message()),
-                name + ".listen");
+                setting);
   const unsigned port = acceptor_.local_endpoint().port();
   const std::string host = listen.address.to_string();
   address_ = listen.address.is_v6() ? fmt::format("[{}]:{}", host, port) : fmt::format("{}:{}", host, port);

@@ -115,7 +115,8 @@ struct ServerOptions {
   std::string token_hint = "give the token in an 'Authorization: Bearer' header";  // shown with 401
   int threads = 1;                                                                 // network threads
   int workers = 4;
-  std::string name = "api";  // for logs and messages: the setting is "<name>.listen"
+  std::string name = "api";                    // for logs
+  std::string setting = "listen.api";          // where `listen` is set, for messages
   ServerLimits limits;
 };
 

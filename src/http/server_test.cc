@@ -505,7 +505,7 @@ TEST(HttpServerOpen, RefusesAddressesOthersCanReach) {
     const auto server = Server::open(options);
     ASSERT_FALSE(server) << listen;
     EXPECT_EQ(server.error().code, ErrorCode::kPermissionDenied);
-    EXPECT_NE(server.error().message.find("api.tls and api.tokens"), std::string::npos);
+    EXPECT_NE(server.error().message.find("both TLS and tokens"), std::string::npos);
     EXPECT_NE(server.error().message.find("ssh -L"), std::string::npos);
   }
 }

@@ -26,7 +26,7 @@ constexpr std::array<std::pair<JobState, std::string_view>, 15> kStateNames = {{
     {JobState::kLost, "LOST"},
 }};
 
-constexpr std::array<std::pair<ExitCause, std::string_view>, 8> kCauseNames = {{
+constexpr std::array<std::pair<ExitCause, std::string_view>, 9> kCauseNames = {{
     {ExitCause::kSelf, "self"},
     {ExitCause::kUserCancel, "user_cancel"},
     {ExitCause::kTimeout, "timeout"},
@@ -34,6 +34,7 @@ constexpr std::array<std::pair<ExitCause, std::string_view>, 8> kCauseNames = {{
     {ExitCause::kNodeReboot, "node_reboot"},
     {ExitCause::kGpuLost, "gpu_lost"},
     {ExitCause::kLaunch, "launch"},
+    {ExitCause::kNotStarted, "not_started"},
     {ExitCause::kLostExit, "lost_exit"},
 }};
 
@@ -112,7 +113,8 @@ JobState terminal_state(const ExitStatus& exit) {
     case ExitCause::kNodeLost:
     case ExitCause::kNodeReboot: return JobState::kNodeFail;
     case ExitCause::kGpuLost: return JobState::kFailed;
-    case ExitCause::kLaunch: return JobState::kLaunchFailed;
+    case ExitCause::kLaunch:
+    case ExitCause::kNotStarted: return JobState::kLaunchFailed;
     case ExitCause::kLostExit: return JobState::kLost;
   }
   return JobState::kLost;

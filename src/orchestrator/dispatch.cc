@@ -169,8 +169,8 @@ void Orchestrator::on_refused(const NodeId& node, const RefusedEvent& refused, T
     return;  // temporary: the outbox sends it again
   }
   ExitStatus exit;
-  exit.cause = refused.code == "CANCELLED" ? ExitCause::kUserCancel : ExitCause::kLaunch;
-  exit.message = fmt::format("{}: {}: {}", kNotStarted, refused.code, refused.message);
+  exit.cause = refused.code == "CANCELLED" ? ExitCause::kUserCancel : ExitCause::kNotStarted;
+  exit.message = fmt::format("{}: {}", refused.code, refused.message);
   end_attempt(*job, attempt, exit, now, now, effects);
 }
 
@@ -187,7 +187,7 @@ void Orchestrator::end_attempt(Job& job, Attempt& attempt, const ExitStatus& exi
   effects.writes.push_back(PutAttempt{attempt});
   needs_plan_ = true;
 
-  const bool never_ran = exit.cause == ExitCause::kLaunch && exit.message.starts_with(kNotStarted);
+  const bool never_ran = exit.cause == ExitCause::kNotStarted;
   const bool cancelled = attempt.stop_reason.has_value();
   if (never_ran && !cancelled && static_cast<int>(job.attempts.size()) < options_.max_launch_tries)
     return set_job_state(job, JobState::kPending, "orchestrator", exit.message, now, effects);

@@ -148,7 +148,4 @@ class Orchestrator {
   Time last_plan_, last_second_, last_minute_;
 };
 
-// What may leave the orchestrator about one attempt that never ran.
-inline constexpr const char* kNotStarted = "not_started";
-
 }  // namespace aether

@@ -276,8 +276,8 @@ TEST_F(OrchestratorTest, AnAttemptThatNeverRanIsTriedAgainButNotForEver) {
     const StartCommand start = sent<StartCommand>().back();
     EXPECT_EQ(start.attempt.n, i);
     ExitStatus exit;
-    exit.cause = ExitCause::kLaunch;
-    exit.message = "not_started: the agent was restarted before the gate opened";
+    exit.cause = ExitCause::kNotStarted;
+    exit.message = "the agent was restarted before the gate opened";
     report(start.attempt, start.epoch, JobState::kLaunchFailed, exit);
     step({sample(0)}, seconds(2));
   }

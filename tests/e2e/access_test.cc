@@ -110,7 +110,7 @@ Output start_with(const std::vector<std::string>& extra, const std::map<std::str
 }
 
 TEST(Startup, ANonLoopbackAddressIsRefusedAndTheSettingNamed) {
-  const Output output = start_with({"--gpus", "simulated:1", "--listen-api", "0.0.0.0:0", "--executor-run-as", "nobody"});
+  const Output output = start_with({"--gpus", "simulated:1", "--listen-ai", "127.0.0.1:0", "--listen-api", "0.0.0.0:0", "--executor-run-as", "nobody"});
   EXPECT_EQ(output.exit_code, 78) << output.text;
   EXPECT_NE(output.text.find("TLS"), std::string::npos) << output.text;
 }

@@ -87,8 +87,8 @@ LaunchStep parse_step(const std::string& word) {
 }
 
 std::string describe_launch_failure(const ExitRecord& record, const Manifest& manifest) {
-  if (record.step == LaunchStep::kGate) return "not started: the agent ended before it let the job go";
-  if (record.step == LaunchStep::kShim) return "not started: aether-shim could not be started; the agent's log says why";
+  if (record.step == LaunchStep::kGate) return "the agent ended before it let the job go";
+  if (record.step == LaunchStep::kShim) return "aether-shim could not be started; the agent's log says why";
   const std::string reason = std::strerror(record.error);
   if (record.step == LaunchStep::kExec)
     return fmt::format("exec of {}: {}", manifest.argv.empty() ? "?" : manifest.argv.front(), reason);
@@ -185,7 +185,9 @@ ExitStatus exit_status_of(const ExitRecord& record, const Manifest& manifest) {
   status.cause = parse_exit_cause(record.cause).value_or(ExitCause::kSelf);
   if (record.step != LaunchStep::kNone) {
     // An order to stop that came first keeps its word; the message still says that nothing was executed.
-    if (status.cause == ExitCause::kSelf) status.cause = ExitCause::kLaunch;
+    const bool never_tried = record.step == LaunchStep::kGate || record.step == LaunchStep::kShim;
+    if (status.cause == ExitCause::kSelf || status.cause == ExitCause::kLaunch)
+      status.cause = never_tried ? ExitCause::kNotStarted : ExitCause::kLaunch;
     status.message = describe_launch_failure(record, manifest);
     return status;
   }

@@ -86,6 +86,7 @@ TEST(Crash, AnAgentKilledAtRandomMomentsLosesNothingAndRunsNothingTwice) {
     ASSERT_TRUE(end && end->exit) << "job " << i << " is lost";
     if (end->state == JobState::kLaunchFailed) {
       ++not_started;
+      EXPECT_EQ(end->exit->cause, ExitCause::kNotStarted) << "job " << i << ": " << end->exit->message;
       EXPECT_EQ(times_ran(harness, i), 0) << "job " << i << ": " << end->exit->message;
       continue;
     }
@@ -128,7 +129,7 @@ TEST_P(CrashAtStep, TheJobRanIfAndOnlyIfTheGateOpened) {
   const bool runs_now = !GetParam().acknowledged || GetParam().ran;
   EXPECT_EQ(times_ran(harness, 1), runs_now ? 1 : 0);
   if (runs_now) EXPECT_EQ(end->exit->exit_code, 7);
-  else EXPECT_EQ(end->exit->cause, ExitCause::kLaunch);
+  else EXPECT_EQ(end->exit->cause, ExitCause::kNotStarted);
 }
 
 INSTANTIATE_TEST_SUITE_P(Agent, CrashAtStep,

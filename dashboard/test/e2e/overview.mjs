@@ -218,6 +218,7 @@ async function restart() {
   await page.waitForSelector('.live.live', { timeout: 40_000 });
   const before = await page.locator('.fleet').innerText() + await page.locator('.kpis').innerText();
   await page.waitForFunction((old) => document.querySelector('.fleet').innerText + document.querySelector('.kpis').innerText !== old, before, { timeout: 20_000 }).then(() => check('numbers move again after a restart', true), () => check('numbers move again after a restart', false));
-  check('every GPU is back', (await page.locator(cells).count()) === count);
+  // The first snapshot may come before the node has introduced itself again.
+  await page.waitForFunction(([selector, wanted]) => document.querySelectorAll(selector).length === wanted, [cells, count], { timeout: 20_000 }).then(() => check('every GPU is back', true), () => check('every GPU is back', false));
   await context.close();
 }

@@ -142,6 +142,11 @@ void Orchestrator::on_report(const NodeId& node, const AttemptReport& report, Ti
   if (is_terminal(report.state)) {
     const ExitStatus exit = report.exit.value_or(ExitStatus{std::nullopt, std::nullopt, false, ExitCause::kLostExit, ""});
     if (report.started_at) attempt->started_at = report.started_at;
+    // A short job's end may overtake the report of its start; its history still shows that it ran.
+    if (report.started_at && attempt->state < JobState::kRunning) {
+      attempt->state = JobState::kRunning;
+      set_job_state(*job, JobState::kRunning, "agent", "", *report.started_at, effects);
+    }
     end_attempt(*job, *attempt, exit, report.ended_at.value_or(now), now, effects);
     return acknowledge_result();
   }

@@ -200,6 +200,16 @@ TEST_F(OrchestratorTest, AResultReportedAgainIsAcknowledgedAgainAndChangesNothin
   EXPECT_EQ(sent<ResultAckCommand>().size(), 2u);
 }
 
+TEST_F(OrchestratorTest, AnEndThatOvertakesItsStartStillShowsThatTheJobRan) {
+  join(1);
+  submit(spec_of());
+  const StartCommand start = sent<StartCommand>()[0];
+  report(start.attempt, start.epoch, JobState::kCompleted, exit_with(0));
+  std::vector<std::string> states;
+  for (const JobEvent& event : disk_.events) states.push_back(event.to);
+  EXPECT_EQ(states, (std::vector<std::string>{"PENDING", "ASSIGNED", "RUNNING", "COMPLETED"}));
+}
+
 TEST_F(OrchestratorTest, AnUnacknowledgedStartIsSentAgainAlsoAfterARestart) {
   join(1);
   const JobId id = submit(spec_of())->job->id;

@@ -21,6 +21,5 @@ install_packages build dashboard cluster test
 ensure_job_account
 build_dashboard
 build_programs "$preset"
-[ -n "${AETHER_TRACES:-}" ] || say "AETHER_TRACES is not set: tests that read job traces are skipped"
 test_dashboard
 run_ctest "$preset" "$quick"

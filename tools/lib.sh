@@ -114,9 +114,10 @@ run_ctest() {
   local preset=$1 quick=$2 exclude=()
   if [ "$quick" = yes ]; then exclude=(-LE system); fi
   local status=0
-  ctest --preset "$preset" --output-on-failure -j2 "${exclude[@]}" || status=$?
+  ctest --preset "$preset" --output-on-failure -j2 "${exclude[@]}" | tee "$LOGS/ctest.log" || status=$?
   # ctest counts programs; a test skipped inside one that passed shows only here.
   sed -n 's/^\[  SKIPPED \] \([^ ]*\) (.*/  skipped: \1/p' "build/$preset/Testing/Temporary/LastTest.log" | sort -u || true
+  grep 'tests passed' "$LOGS/ctest.log" || true
   return "$status"
 }
 

@@ -8,10 +8,6 @@
 #include "codec/codec.h"
 
 namespace aether {
-namespace {
-constexpr std::int64_t kMaxLogChunk = 32 * 1024;  // base64 of it fits a bus message
-}
-
 Agent::Agent(AgentOptions options, GpuDriver& driver, LoadSink* loads, ProcessRunner& runner, Bus& bus,
              const Clock& clock)
     : options_(std::move(options)),
@@ -20,7 +16,9 @@ Agent::Agent(AgentOptions options, GpuDriver& driver, LoadSink* loads, ProcessRu
       runner_(runner),
       bus_(bus),
       clock_(clock),
-      incarnation_(random_hex(16)) {}
+      core_({options_.node, options_.host_name, options_.version, options_.boot_id, driver.source(),
+             options_.heartbeat_interval},
+            runner, random_hex(16)) {}
 
 Agent::~Agent() { stop(); }
 
@@ -40,7 +38,7 @@ Result<void> Agent::start() {
   subscription_ = std::move(*subscription);
   sampler_ = std::make_unique<Sampler>(
       options_.node, driver_, clock_, options_.sampler, [this](GpuSample sample) { on_sample(std::move(sample)); },
-      [this](std::vector<GpuInfo> gpus) { inputs_->push(Inventory{std::move(gpus), driver_.driver_version()}); });
+      [this](std::vector<GpuInfo> gpus) { inputs_->push(AgentCore::Inventory{std::move(gpus), driver_.driver_version()}); });
   update_loads();
   thread_ = std::thread([this] { run(); });
   sampler_->start();
@@ -106,115 +104,21 @@ std::vector<GpuSample> Agent::latest() const {
 // ---- the agent's thread ----
 
 void Agent::run() {
-  Mono next_heartbeat = clock_.mono();
   while (!stopping_) {
-    const auto wait = std::clamp<Duration>(next_heartbeat - clock_.mono(), Duration(0), options_.heartbeat_interval);
-    for (const Input& input : inputs_->drain(wait, 1000))
-      std::visit([&](const auto& value) { handle(value); }, input);
-    if (clock_.mono() >= next_heartbeat && know_gpus_) {
-      send_heartbeat();
-      next_heartbeat = clock_.mono() + options_.heartbeat_interval;
-    } else if (clock_.mono() >= next_heartbeat) {
-      next_heartbeat = clock_.mono() + std::chrono::milliseconds(50);
-    }
-  }
-}
-
-void Agent::handle(const Command& command) {
-  if (command.node != options_.node) return;
-  if (!command.agent_incarnation.empty() && command.agent_incarnation != incarnation_) return;
-  {
+    const auto wait = std::clamp<Duration>(core_.next_heartbeat() - clock_.mono(), Duration(0), options_.heartbeat_interval);
+    const auto inputs = inputs_->drain(wait, 100);
+    for (const AgentEvent& event : core_.step(clock_.mono(), inputs)) publish(event);
+    if (core_.take_loads_changed()) update_loads();
     std::lock_guard lock(mutex_);
-    ++counters_.commands;
+    counters_.commands = core_.counters().commands;
+    counters_.starts_refused = core_.counters().starts_refused;
   }
-  std::visit([&](const auto& body) { handle_body(body); }, command.body);
 }
 
-void Agent::handle(const AttemptReport& report) {
-  send(report);
-  update_loads();
-}
-
-void Agent::handle(const Inventory& inventory) {
-  if (know_gpus_ && gpus_ == inventory.gpus) return;
-  gpus_ = inventory.gpus;
-  driver_version_ = inventory.driver_version;
-  know_gpus_ = true;
-  send_hello();
-}
-
-void Agent::handle_body(const StartCommand& command) {
-  const bool all_here = std::all_of(command.gpu_uuids.begin(), command.gpu_uuids.end(), [&](const GpuUuid& uuid) {
-    return std::any_of(gpus_.begin(), gpus_.end(), [&](const GpuInfo& gpu) { return gpu.gpu_uuid == uuid; });
-  });
-  if (!all_here) return refuse(command.attempt, command.epoch, "GPU_UNAVAILABLE", "this node does not list one of the GPUs now");
-  const auto launched = runner_.launch(
-      {command.attempt, command.epoch, command.job_number, command.user, command.spec, command.gpu_uuids});
-  if (launched) return update_loads();
-  const Error& error = launched.error();
-  const char* code = "JOURNAL_READ_ONLY";
-  if (error.code == ErrorCode::kConflict) code = "STALE_EPOCH";
-  if (error.code == ErrorCode::kPermissionDenied) code = "CANCELLED";
-  if (error.code == ErrorCode::kInvalidArgument) code = "WRONG_TARGET";
-  refuse(command.attempt, command.epoch, code, error.message);
-}
-
-void Agent::refuse(const AttemptId& attempt, Epoch epoch, std::string code, std::string message) {
-  {
-    std::lock_guard lock(mutex_);
-    ++counters_.starts_refused;
-  }
-  send(RefusedEvent{attempt, epoch, std::move(code), std::move(message)});
-}
-
-void Agent::handle_body(const StopCommand& command) {
-  const auto stopped = runner_.stop(command.attempt, command.epoch, command.reason, command.grace_s);
-  const auto known = runner_.attempts();
-  const auto report = std::find_if(known.begin(), known.end(), [&](const AttemptReport& r) { return r.attempt == command.attempt; });
-  if (report != known.end()) return send(*report);  // also when it had ended already
-  if (stopped) return refuse(command.attempt, command.epoch, "CANCELLED", "stopped before it started");
-  log::warn("agent", "stop failed", {{"attempt", to_string(command.attempt)}, {"why", stopped.error().message}});
-}
-
-void Agent::handle_body(const ResultAckCommand& command) { runner_.forget(command.attempt); }
-
-void Agent::handle_body(const HeartbeatAckCommand& command) {
-  if (command.send_inventory && know_gpus_) send_hello();
-}
-
-void Agent::handle_body(const ReadLogCommand& command) {
-  LogEvent event;
-  event.request_id = command.request_id;
-  auto chunk = runner_.read_log(command.attempt, command.stream, command.offset, std::min(command.limit, kMaxLogChunk));
-  if (chunk)
-    event.chunk = std::move(*chunk);
-  else
-    event.error = chunk.error().message;
-  send(std::move(event));
-}
-
-void Agent::send(decltype(AgentEvent::body) body) {
-  const AgentEvent event{options_.node, incarnation_, std::move(body)};
+void Agent::publish(const AgentEvent& event) {
   const auto sent = bus_.publish(subjects::events(options_.node), codec::encode_event(event));
   if (!sent) log::debug("agent", "event not sent; the next heartbeat repeats it", {{"why", sent.error().message}});
 }
-
-void Agent::send_hello() {
-  NodeInventory inventory;
-  inventory.node = options_.node;
-  inventory.host_name = options_.host_name;
-  inventory.agent_version = options_.version;
-  inventory.agent_incarnation = incarnation_;
-  inventory.boot_id = options_.boot_id;
-  inventory.driver_version = driver_version_;
-  inventory.exec_mode = runner_.exec_mode();
-  inventory.run_as = runner_.run_as();
-  inventory.source = driver_.source();
-  inventory.gpus = gpus_;
-  send(HelloEvent{std::move(inventory)});
-}
-
-void Agent::send_heartbeat() { send(HeartbeatEvent{++heartbeat_seq_, runner_.attempts()}); }
 
 void Agent::update_loads() {
   if (loads_ == nullptr) return;

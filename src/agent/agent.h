@@ -12,6 +12,7 @@
 #include <variant>
 #include <vector>
 
+#include "agent/agent_core.h"
 #include "base/bounded_queue.h"
 #include "base/clock.h"
 #include "base/result.h"
@@ -51,33 +52,16 @@ class Agent {
   void stop();
 
   AgentCounters counters() const;
-  const std::string& incarnation() const { return incarnation_; }
+  const std::string& incarnation() const { return core_.incarnation(); }
   // Newest reading of each GPU, for the agent's own /metrics.
   std::vector<GpuSample> latest() const;
 
  private:
-  struct Inventory {
-    std::vector<GpuInfo> gpus;
-    std::string driver_version;
-  };
-  using Input = std::variant<Command, AttemptReport, Inventory>;
-
   void on_sample(GpuSample sample);
   void flush_spool();
   void run();
-  void handle(const Command& command);
-  void handle(const AttemptReport& report);
-  void handle(const Inventory& inventory);
-  void handle_body(const StartCommand& command);
-  void handle_body(const StopCommand& command);
-  void handle_body(const ResultAckCommand& command);
-  void handle_body(const HeartbeatAckCommand& command);
-  void handle_body(const ReadLogCommand& command);
-  void send(decltype(AgentEvent::body) body);
-  void send_hello();
-  void send_heartbeat();
+  void publish(const AgentEvent& event);
   void update_loads();
-  void refuse(const AttemptId& attempt, Epoch epoch, std::string code, std::string message);
 
   const AgentOptions options_;
   GpuDriver& driver_;
@@ -85,16 +69,13 @@ class Agent {
   ProcessRunner& runner_;
   Bus& bus_;
   const Clock& clock_;
-  const std::string incarnation_;
 
   // Shared with the runner's report callback, which may still run while the agent goes.
-  std::shared_ptr<BoundedQueue<Input>> inputs_ = std::make_shared<BoundedQueue<Input>>(10000, WhenFull::kDropOldest);
+  std::shared_ptr<BoundedQueue<AgentCore::Input>> inputs_ =
+      std::make_shared<BoundedQueue<AgentCore::Input>>(10000, WhenFull::kDropOldest);
   std::unique_ptr<Bus::Subscription> subscription_;
   std::unique_ptr<Sampler> sampler_;
-  std::vector<GpuInfo> gpus_;           // run()'s
-  std::string driver_version_;
-  bool know_gpus_ = false;
-  std::uint64_t heartbeat_seq_ = 0;
+  AgentCore core_;                      // run()'s
 
   mutable std::mutex mutex_;            // spool_, latest_, counters_
   std::deque<GpuSample> spool_;

@@ -8,12 +8,13 @@
 namespace aether {
 namespace {
 
-constexpr std::array<std::pair<JobState, std::string_view>, 15> kStateNames = {{
+constexpr std::array<std::pair<JobState, std::string_view>, 16> kStateNames = {{
     {JobState::kHeld, "HELD"},
     {JobState::kPending, "PENDING"},
     {JobState::kAssigned, "ASSIGNED"},
     {JobState::kStarting, "STARTING"},
     {JobState::kRunning, "RUNNING"},
+    {JobState::kSuspended, "SUSPENDED"},
     {JobState::kStopping, "STOPPING"},
     {JobState::kCompleting, "COMPLETING"},
     {JobState::kCompleted, "COMPLETED"},
@@ -26,7 +27,7 @@ constexpr std::array<std::pair<JobState, std::string_view>, 15> kStateNames = {{
     {JobState::kLost, "LOST"},
 }};
 
-constexpr std::array<std::pair<ExitCause, std::string_view>, 9> kCauseNames = {{
+constexpr std::array<std::pair<ExitCause, std::string_view>, 10> kCauseNames = {{
     {ExitCause::kSelf, "self"},
     {ExitCause::kUserCancel, "user_cancel"},
     {ExitCause::kTimeout, "timeout"},
@@ -36,6 +37,7 @@ constexpr std::array<std::pair<ExitCause, std::string_view>, 9> kCauseNames = {{
     {ExitCause::kLaunch, "launch"},
     {ExitCause::kNotStarted, "not_started"},
     {ExitCause::kLostExit, "lost_exit"},
+    {ExitCause::kOomHost, "oom_host"},
 }};
 
 template <class Key, std::size_t N>
@@ -97,6 +99,29 @@ std::optional<Share> parse_share(std::string_view text) {
   return std::nullopt;
 }
 
+std::string_view to_string(OnPartition on_partition) {
+  return on_partition == OnPartition::kContinue ? "continue" : "stop_after";
+}
+std::optional<OnPartition> parse_on_partition(std::string_view text) {
+  if (text == "continue") return OnPartition::kContinue;
+  if (text == "stop_after") return OnPartition::kStopAfter;
+  return std::nullopt;
+}
+
+std::string_view to_string(OpenMode mode) { return mode == OpenMode::kAppend ? "append" : "truncate"; }
+std::optional<OpenMode> parse_open_mode(std::string_view text) {
+  if (text == "append") return OpenMode::kAppend;
+  if (text == "truncate") return OpenMode::kTruncate;
+  return std::nullopt;
+}
+
+std::string_view to_string(LogPolicy policy) { return policy == LogPolicy::kTruncate ? "truncate" : "block"; }
+std::optional<LogPolicy> parse_log_policy(std::string_view text) {
+  if (text == "truncate") return LogPolicy::kTruncate;
+  if (text == "block") return LogPolicy::kBlock;
+  return std::nullopt;
+}
+
 std::string_view to_string(JobState state) { return name_of(kStateNames, state); }
 std::optional<JobState> parse_job_state(std::string_view text) { return key_of(kStateNames, text); }
 std::string_view to_string(ExitCause cause) { return name_of(kCauseNames, cause); }
@@ -116,6 +141,7 @@ JobState terminal_state(const ExitStatus& exit) {
     case ExitCause::kLaunch:
     case ExitCause::kNotStarted: return JobState::kLaunchFailed;
     case ExitCause::kLostExit: return JobState::kLost;
+    case ExitCause::kOomHost: return JobState::kOutOfMemory;
   }
   return JobState::kLost;
 }

@@ -25,6 +25,33 @@ enum class Share {
 std::string_view to_string(Share share);
 std::optional<Share> parse_share(std::string_view text);
 
+// What happens to an attempt whose node has lost the orchestrator.
+enum class OnPartition {
+  kContinue,   // it runs on and is found again
+  kStopAfter,  // its node ends it by itself once the lease has run out, so that a replacement never runs beside it
+};
+std::string_view to_string(OnPartition on_partition);
+std::optional<OnPartition> parse_on_partition(std::string_view text);
+
+enum class OpenMode { kAppend, kTruncate };
+std::string_view to_string(OpenMode mode);
+std::optional<OpenMode> parse_open_mode(std::string_view text);
+
+// What to do with output beyond the room that the node gives it.
+enum class LogPolicy {
+  kTruncate,  // drop and count it; the job is never blocked
+  kBlock,     // keep every byte; the job waits in its write
+};
+std::string_view to_string(LogPolicy policy);
+std::optional<LogPolicy> parse_log_policy(std::string_view text);
+
+// A warning before the time limit.
+struct EarlySignal {
+  int signal = 0;
+  std::int64_t before_s = 0;
+  friend bool operator==(const EarlySignal&, const EarlySignal&) = default;
+};
+
 // What the user asked for. Unset optionals are filled from the template of the type or the defaults at submission.
 struct JobSpec {
   std::vector<std::string> argv;       // no shell unless `script` is given; exactly one of argv and script
@@ -42,12 +69,22 @@ struct JobSpec {
   std::string workdir;                 // absolute; empty = a private directory of the attempt
   std::int64_t grace_s = 30;           // between SIGTERM and SIGKILL
   bool hold = false;
+  OnPartition on_partition = OnPartition::kContinue;
+  std::int64_t stop_after_s = 30;      // of kStopAfter
+  std::optional<EarlySignal> early_signal;
+  std::vector<std::string> checkpoint_argv;  // run before SIGTERM, as the job; empty = none
+  std::int64_t checkpoint_timeout_s = 60;
+  std::optional<std::int64_t> mem_mb;  // of the host, for the whole attempt; no limit when absent
+  std::optional<int> cpus;             // no limit when absent
+  std::string stdout_path, stderr_path;  // a copy of the output, opened with the job's rights; empty = captured only
+  OpenMode open_mode = OpenMode::kAppend;
+  LogPolicy log_policy = LogPolicy::kTruncate;
   std::map<std::string, std::string> labels;
   friend bool operator==(const JobSpec&, const JobSpec&) = default;
 };
 
 enum class JobState {
-  kHeld, kPending, kAssigned, kStarting, kRunning, kStopping, kCompleting,
+  kHeld, kPending, kAssigned, kStarting, kRunning, kSuspended, kStopping, kCompleting,
   kCompleted, kFailed, kCancelled, kTimeout, kOutOfMemory, kNodeFail, kLaunchFailed, kLost,
 };
 std::string_view to_string(JobState state);  // "HELD", "PENDING", ...
@@ -58,7 +95,8 @@ bool holds_gpus(JobState state);
 
 // Who or what ended an attempt. The first durable stop order before the exit wins; with none it is kSelf.
 // kLaunch: exec failed, trying again does not help. kNotStarted: provably nothing was executed, the job may be placed again.
-enum class ExitCause { kSelf, kUserCancel, kTimeout, kNodeLost, kNodeReboot, kGpuLost, kLaunch, kNotStarted, kLostExit };
+enum class ExitCause { kSelf, kUserCancel, kTimeout, kNodeLost, kNodeReboot, kGpuLost, kLaunch, kNotStarted, kLostExit,
+                       kOomHost };
 std::string_view to_string(ExitCause cause);
 std::optional<ExitCause> parse_exit_cause(std::string_view text);
 

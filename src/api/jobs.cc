@@ -17,8 +17,7 @@ constexpr const char* kJob = "/api/v1/jobs/{id}";
 
 std::vector<JobState> states_of_word(const std::string& word) {
   std::vector<JobState> states;
-  for (int i = 0; i <= static_cast<int>(JobState::kLost); ++i) {
-    const auto state = static_cast<JobState>(i);
+  for (const JobState state : kAllJobStates) {
     const bool waits = !holds_gpus(state) && !is_terminal(state);
     if ((word == "waiting" && waits) || (word == "running" && holds_gpus(state)) ||
         (word == "finished" && is_terminal(state)) || parse_job_state(word) == state)
@@ -48,6 +47,7 @@ bool matches(const Job& job, const JobQuery& query) {
       query.states.empty() || std::find(query.states.begin(), query.states.end(), job.state) != query.states.end();
   return state && (query.user.empty() || job.user == query.user) &&
          (query.name.empty() || job.spec.name == query.name) && (query.queue.empty() || job.queue == query.queue) &&
+         (query.array.empty() || job.array_parent.str() == query.array) &&
          (query.before_id.empty() || job.id.str() < query.before_id) &&
          (!query.since || job.submitted_at >= *query.since) && (!query.until || job.submitted_at < *query.until);
 }

@@ -12,19 +12,6 @@
 namespace aether::api {
 namespace {
 
-const std::vector<std::string>& spec_keys() {
-  static const std::vector<std::string> keys = [] {
-    JobSpec full;
-    full.script = "";
-    full.gpu_mem_mb = 0;
-    const Json json = codec::encode_job_spec(full);
-    std::vector<std::string> names;
-    for (const auto& entry : json.items()) names.push_back(entry.key());
-    return names;
-  }();
-  return keys;
-}
-
 // Parsed JSON with sorted keys and no defaults filled in: a newer server still recognises an old body.
 std::string canonical_sha256(const Json& body) { return http::sha256_hex(codec::dump(body)); }
 
@@ -56,7 +43,7 @@ Result<void> check_size(const JobSpec& spec) {
 // Null when the request was answered with a refusal.
 std::optional<SubmitRequest> read_request(const Request& request, const Json& spec_json, const Json& body,
                                           const Responder& respond) {
-  if (auto refusal = refuse_unknown_keys(spec_json, spec_keys(), request)) {
+  if (auto refusal = refuse_unknown_keys(spec_json, codec::job_spec_keys(), request)) {
     respond(*refusal);
     return std::nullopt;
   }

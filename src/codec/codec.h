@@ -44,6 +44,8 @@ Result<AgentEvent> decode_event(std::string_view text);
 // their names, as in the API. Does not call validate().
 Result<JobSpec> decode_job_spec(const Json& json);
 Json encode_job_spec(const JobSpec& spec);
+// Every key that decode_job_spec() knows.
+const std::vector<std::string>& job_spec_keys();
 
 Json encode_sample_json(const GpuSample& sample);  // with "time" beside the fields
 Json encode_gpu_info(const GpuInfo& info);
@@ -55,6 +57,9 @@ Result<ExitStatus> decode_exit(const Json& json);
 // Lossless, for the database; the API's view of a job is api/'s.
 Json encode_attempt(const Attempt& attempt);
 Result<Attempt> decode_attempt(const Json& json);
+// What a job has been through besides its attempts: dependencies, restarts, holds.
+Json encode_job_progress(const Job& job);
+Result<void> decode_job_progress(const Json& json, Job& job);
 Json encode_job_event(const JobEvent& event);
 Result<JobEvent> decode_job_event(const Json& json);
 Json encode_placement_record(const PlacementRecord& record);

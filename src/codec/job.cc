@@ -11,18 +11,11 @@
 namespace aether::codec {
 namespace {
 
-const std::vector<std::string>& spec_keys() {
-  static const std::vector<std::string> keys = {
-      "argv",         "script",   "name", "unique",  "type",    "gpus", "gpu_mem_mb", "share", "gpu_type",
-      "time_limit_s", "priority", "env",  "workdir", "grace_s", "hold", "labels"};
-  return keys;
-}
-
 void refuse_unknown_keys(Fields& in, const Json& json) {
   for (const auto& entry : json.items()) {
     const std::string& key = entry.key();
-    if (std::find(spec_keys().begin(), spec_keys().end(), key) != spec_keys().end()) continue;
-    const std::string near = nearest_name(key.substr(0, 64), spec_keys());
+    if (std::find(job_spec_keys().begin(), job_spec_keys().end(), key) != job_spec_keys().end()) continue;
+    const std::string near = nearest_name(key.substr(0, 64), job_spec_keys());
     return in.report(key.c_str(), near.empty() ? "there is no such field in a job specification"
                                                : fmt::format("there is no such field; is '{}' meant?", near));
   }
@@ -60,7 +53,120 @@ void read_job_event(Fields& in, JobEvent& event) {
   in.read("attempt", event.attempt);
 }
 
+// Lists of short texts that have a parser: "afterok:4131", "1-9".
+template <class T>
+void read_texts(Fields& in, const char* key, std::vector<T>& out, std::optional<T> (*parse)(std::string_view),
+                const char* example) {
+  std::vector<std::string> texts;
+  in.read(key, texts);
+  if (in.failed()) return;
+  out.clear();
+  for (const std::string& text : texts) {
+    const auto parsed = parse(text);
+    if (!parsed) return in.report(key, fmt::format("'{}' is not like {}", log::sanitise(text.substr(0, 64)), example));
+    out.push_back(*parsed);
+  }
+}
+
+void read_instant(Fields& in, const char* key, std::optional<Time>& out) {
+  std::string text;
+  in.read(key, text);
+  if (in.failed() || text.empty()) return;
+  if (auto time = parse_rfc3339(text))
+    out = *time;
+  else
+    in.report(key, time.error().message);
+}
+
+void read_early_signal(Fields& in, EarlySignal& early) {
+  std::string name;
+  in.need("signal", name);
+  in.need("before_s", early.before_s);
+  if (in.failed()) return;
+  if (const auto signal = parse_signal(name))
+    early.signal = *signal;
+  else
+    in.report("signal", "no signal of that name; write USR1");
+}
+
+void read_schedule(Fields& in, JobSpec& spec) {
+  read_instant(in, "begin", spec.begin);
+  read_instant(in, "deadline", spec.deadline);
+  read_texts(in, "depends_on", spec.depends_on, parse_dependency, "afterok:4131 or singleton");
+  in.read("kill_on_invalid_dep", spec.kill_on_invalid_dep);
+  in.read("retries", spec.retries);
+  read_texts(in, "retry_on", spec.retry_on, parse_retry_rule, "75, 1-9, signal, oom, node or preempt");
+  in.read("requeue", spec.requeue);
+  in.read("array", spec.array);
+  in.read("slurm_env", spec.slurm_env);
+}
+
+void read_execution(Fields& in, JobSpec& spec) {
+  in.read_word("on_partition", spec.on_partition, parse_on_partition);
+  in.read("stop_after_s", spec.stop_after_s);
+  in.read_object("early_signal", spec.early_signal, read_early_signal);
+  in.read("checkpoint_argv", spec.checkpoint_argv);
+  in.read("checkpoint_timeout_s", spec.checkpoint_timeout_s);
+  in.read("mem_mb", spec.mem_mb);
+  in.read("cpus", spec.cpus);
+  in.read("stdout_path", spec.stdout_path);
+  in.read("stderr_path", spec.stderr_path);
+  in.read_word("open_mode", spec.open_mode, parse_open_mode);
+  in.read_word("log_policy", spec.log_policy, parse_log_policy);
+}
+
+// What a user left alone is not written: most jobs use none of it.
+template <class T>
+void put_unless(Json& json, const char* key, const T& value, const T& otherwise) {
+  if (value != otherwise) json[key] = value;
+}
+
+template <class T>
+void put_texts(Json& json, const char* key, const std::vector<T>& values) {
+  if (!values.empty()) json[key] = list_of(values, [](const T& value) { return to_string(value); });
+}
+
+void put_schedule(Json& json, const JobSpec& spec) {
+  if (spec.begin) put(json, "begin", format_rfc3339(*spec.begin));
+  if (spec.deadline) put(json, "deadline", format_rfc3339(*spec.deadline));
+  put_texts(json, "depends_on", spec.depends_on);
+  put_unless(json, "kill_on_invalid_dep", spec.kill_on_invalid_dep, false);
+  put_unless(json, "retries", spec.retries, 0);
+  put_texts(json, "retry_on", spec.retry_on);
+  put_unless(json, "requeue", spec.requeue, false);
+  put_unless(json, "array", spec.array, std::string());
+  put_unless(json, "slurm_env", spec.slurm_env, false);
+}
+
+void put_execution(Json& json, const JobSpec& spec) {
+  const JobSpec plain;
+  if (spec.on_partition != plain.on_partition) put(json, "on_partition", to_string(spec.on_partition));
+  put_unless(json, "stop_after_s", spec.stop_after_s, plain.stop_after_s);
+  if (spec.early_signal)
+    json["early_signal"] = {{"signal", signal_name(spec.early_signal->signal)}, {"before_s", spec.early_signal->before_s}};
+  put_unless(json, "checkpoint_argv", spec.checkpoint_argv, plain.checkpoint_argv);
+  put_unless(json, "checkpoint_timeout_s", spec.checkpoint_timeout_s, plain.checkpoint_timeout_s);
+  put(json, "mem_mb", spec.mem_mb);
+  put(json, "cpus", spec.cpus);
+  put_unless(json, "stdout_path", spec.stdout_path, plain.stdout_path);
+  put_unless(json, "stderr_path", spec.stderr_path, plain.stderr_path);
+  if (spec.open_mode != plain.open_mode) put(json, "open_mode", to_string(spec.open_mode));
+  if (spec.log_policy != plain.log_policy) put(json, "log_policy", to_string(spec.log_policy));
+}
+
 }  // namespace
+
+const std::vector<std::string>& job_spec_keys() {
+  static const std::vector<std::string> keys = {
+      "argv",           "script",       "name",      "unique",      "type",        "gpus",
+      "gpu_mem_mb",     "share",        "gpu_type",  "time_limit_s", "priority",   "env",
+      "workdir",        "grace_s",      "hold",      "labels",      "begin",       "deadline",
+      "depends_on",     "kill_on_invalid_dep",       "retries",     "retry_on",    "requeue",
+      "array",          "slurm_env",    "on_partition", "stop_after_s", "early_signal", "checkpoint_argv",
+      "checkpoint_timeout_s", "mem_mb", "cpus",      "stdout_path", "stderr_path", "open_mode",
+      "log_policy"};
+  return keys;
+}
 
 void need_job(Fields& in, const char* key, JobId& job) {
   in.need(key, job);
@@ -102,6 +208,8 @@ void read_spec_fields(Fields& in, JobSpec& spec) {
   in.read("grace_s", spec.grace_s);
   in.read("hold", spec.hold);
   in.read("labels", spec.labels);
+  read_schedule(in, spec);
+  read_execution(in, spec);
 }
 
 void read_exit(Fields& in, ExitStatus& exit) {
@@ -147,7 +255,37 @@ Json encode_job_spec(const JobSpec& spec) {
   put(json, "grace_s", spec.grace_s);
   put(json, "hold", spec.hold);
   json["labels"] = spec.labels;
+  put_schedule(json, spec);
+  put_execution(json, spec);
   return json;
+}
+
+Json encode_job_progress(const Job& job) {
+  Json json = Json::object();
+  put_texts(json, "dependencies", job.dependencies);
+  if (job.restart != Restart::kNone) put(json, "restart", to_string(job.restart));
+  put_unless(json, "retries_used", job.retries_used, 0);
+  put_unless(json, "requeue_asked", job.requeue_asked, false);
+  put(json, "not_before_us", job.not_before);
+  put_unless(json, "array_number", job.array_number, std::int64_t{0});
+  put_unless(json, "held_by", job.held_by, std::string());
+  return json;
+}
+
+Result<void> decode_job_progress(const Json& json, Job& job) {
+  std::optional<Error> error;
+  Fields in(json, "", error);
+  if (!error) {
+    read_texts(in, "dependencies", job.dependencies, parse_dependency_state, "waiting, met or never");
+    in.read_word("restart", job.restart, parse_restart);
+    in.read("retries_used", job.retries_used);
+    in.read("requeue_asked", job.requeue_asked);
+    in.read("not_before_us", job.not_before);
+    in.read("array_number", job.array_number);
+    in.read("held_by", job.held_by);
+  }
+  if (error) return fail(std::move(*error));
+  return {};
 }
 
 Json encode_exit(const ExitStatus& exit) {

@@ -101,7 +101,51 @@ JobSpec RandomModel::spec() {
   spec.grace_s = integer(600);
   spec.hold = coin();
   for (std::uint64_t count = rng_.below(4); count > 0; --count) spec.labels[text()] = text();
+  spec.begin = maybe([&] { return millisecond(); });
+  spec.deadline = maybe([&] { return millisecond(); });
+  spec.depends_on = list([&] { return dependency(); });
+  spec.kill_on_invalid_dep = coin();
+  spec.retries = static_cast<int>(integer(9));
+  spec.retry_on = list([&] { return retry_rule(); });
+  spec.requeue = coin();
+  spec.array = coin() ? "" : "0-99%8";
+  spec.slurm_env = coin();
+  spec.on_partition = coin() ? OnPartition::kContinue : OnPartition::kStopAfter;
+  spec.stop_after_s = integer(600);
+  spec.early_signal = maybe([&] { return EarlySignal{1 + static_cast<int>(integer(63)), integer(3600)}; });
+  spec.checkpoint_argv = list([&] { return text(); });
+  spec.checkpoint_timeout_s = integer(600);
+  spec.mem_mb = maybe([&] { return integer(1'000'000); });
+  spec.cpus = maybe([&] { return static_cast<int>(integer(512)); });
+  spec.stdout_path = text();
+  spec.stderr_path = text();
+  spec.open_mode = coin() ? OpenMode::kAppend : OpenMode::kTruncate;
+  spec.log_policy = coin() ? LogPolicy::kTruncate : LogPolicy::kBlock;
   return spec;
+}
+
+Dependency RandomModel::dependency() {
+  const auto kind = static_cast<DependencyKind>(rng_.below(6));
+  return {kind, kind == DependencyKind::kSingleton ? "" : attempt_id().job.str()};
+}
+
+RetryRule RandomModel::retry_rule() {
+  const auto kind = static_cast<RetryRule::Kind>(rng_.below(5));
+  if (kind != RetryRule::Kind::kExitCodes) return {kind, 0, 0};
+  const int first = 1 + static_cast<int>(integer(99));
+  return {kind, first, first + static_cast<int>(integer(99))};
+}
+
+Job RandomModel::job_progress() {
+  Job job;
+  job.dependencies = list([&] { return static_cast<DependencyState>(rng_.below(3)); });
+  job.restart = static_cast<Restart>(rng_.below(3));
+  job.retries_used = static_cast<int>(integer(9));
+  job.requeue_asked = coin();
+  job.not_before = maybe([&] { return time(); });
+  job.array_number = integer(9999);
+  job.held_by = text();
+  return job;
 }
 
 ExitStatus RandomModel::exit() {
@@ -109,7 +153,7 @@ ExitStatus RandomModel::exit() {
   exit.exit_code = maybe([&] { return static_cast<int>(integer(255)); });
   exit.signal = maybe([&] { return static_cast<int>(integer(64)); });
   exit.core_dumped = coin();
-  exit.cause = static_cast<ExitCause>(rng_.below(8));
+  exit.cause = static_cast<ExitCause>(rng_.below(15));
   exit.message = text();
   return exit;
 }
@@ -121,7 +165,7 @@ Attempt RandomModel::attempt() {
   attempt.id = attempt_id();
   attempt.epoch = rng_.next();
   attempt.placement = {NodeId(name()), list([&] { return GpuUuid("GPU-" + name()); }), integer(80000)};
-  attempt.state = static_cast<JobState>(rng_.below(15));
+  attempt.state = static_cast<JobState>(rng_.below(kAllJobStates.size()));
   attempt.assigned_at = time();
   attempt.started_at = maybe([&] { return time(); });
   attempt.ended_at = maybe([&] { return time(); });
@@ -205,7 +249,7 @@ Command RandomModel::command(std::size_t kind) {
 }
 
 AttemptReport RandomModel::report() {
-  return {attempt_id(), rng_.next(), static_cast<JobState>(rng_.below(15)), maybe([&] { return time(); }),
+  return {attempt_id(), rng_.next(), static_cast<JobState>(rng_.below(kAllJobStates.size())), maybe([&] { return time(); }),
           maybe([&] { return time(); }), maybe([&] { return exit(); })};
 }
 

@@ -17,6 +17,7 @@ class RandomModel {
   GpuInfo gpu_info();
   NodeInventory inventory();
   JobSpec spec();
+  Job job_progress();                    // what encode_job_progress() holds, nothing else
   ExitStatus exit();
   Attempt attempt();
   JobEvent job_event();
@@ -33,6 +34,9 @@ class RandomModel {
   std::int64_t integer(std::int64_t most) { return static_cast<std::int64_t>(rng_.below(static_cast<std::uint64_t>(most) + 1)); }
   double number() { return rng_.normal(0, 1e3); }
   Time time() { return from_unix_us(integer(253'402'300'799'999'999)); }
+  Time millisecond() { return from_unix_us(1000 * integer(253'402'300'799'999)); }
+  Dependency dependency();
+  RetryRule retry_rule();
   bool coin() { return rng_.chance(0.5); }
   AttemptId attempt_id();
   AttemptReport report();

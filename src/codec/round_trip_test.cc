@@ -42,6 +42,13 @@ TEST(CodecRoundTrip, Exit) {
 TEST(CodecRoundTrip, Attempt) {
   expect_round_trip<Attempt>([](auto& random) { return random.attempt(); }, encode_attempt, decode_attempt);
 }
+TEST(CodecRoundTrip, JobProgress) {
+  expect_round_trip<Job>([](auto& random) { return random.job_progress(); }, encode_job_progress, [](const Json& json) {
+    Job job;
+    const Result<void> done = decode_job_progress(json, job);
+    return done ? Result<Job>(job) : fail(done.error());
+  });
+}
 TEST(CodecRoundTrip, JobEvent) {
   expect_round_trip<JobEvent>([](auto& random) { return random.job_event(); }, encode_job_event, decode_job_event);
 }

@@ -8,7 +8,7 @@
 namespace aether {
 namespace {
 
-constexpr std::array<std::pair<JobState, std::string_view>, 16> kStateNames = {{
+constexpr std::array<std::pair<JobState, std::string_view>, 18> kStateNames = {{
     {JobState::kHeld, "HELD"},
     {JobState::kPending, "PENDING"},
     {JobState::kAssigned, "ASSIGNED"},
@@ -22,12 +22,14 @@ constexpr std::array<std::pair<JobState, std::string_view>, 16> kStateNames = {{
     {JobState::kCancelled, "CANCELLED"},
     {JobState::kTimeout, "TIMEOUT"},
     {JobState::kOutOfMemory, "OUT_OF_MEMORY"},
+    {JobState::kPreempted, "PREEMPTED"},
     {JobState::kNodeFail, "NODE_FAIL"},
+    {JobState::kDeadline, "DEADLINE"},
     {JobState::kLaunchFailed, "LAUNCH_FAILED"},
     {JobState::kLost, "LOST"},
 }};
 
-constexpr std::array<std::pair<ExitCause, std::string_view>, 10> kCauseNames = {{
+constexpr std::array<std::pair<ExitCause, std::string_view>, 15> kCauseNames = {{
     {ExitCause::kSelf, "self"},
     {ExitCause::kUserCancel, "user_cancel"},
     {ExitCause::kTimeout, "timeout"},
@@ -38,6 +40,11 @@ constexpr std::array<std::pair<ExitCause, std::string_view>, 10> kCauseNames = {
     {ExitCause::kNotStarted, "not_started"},
     {ExitCause::kLostExit, "lost_exit"},
     {ExitCause::kOomHost, "oom_host"},
+    {ExitCause::kOomGpu, "oom_gpu"},
+    {ExitCause::kAdminCancel, "admin_cancel"},
+    {ExitCause::kPreempt, "preempt"},
+    {ExitCause::kDrain, "drain"},
+    {ExitCause::kDeadline, "deadline"},
 }};
 
 template <class Key, std::size_t N>
@@ -80,6 +87,45 @@ Result<void> validate_env(const JobSpec& spec) {
     if (name.empty() || name.find('=') != std::string::npos || has_control_characters(name) ||
         value.find('\0') != std::string::npos)
       return invalid("/env/" + name, "an environment name can't be empty or contain '=', and no value a NUL byte");
+  return {};
+}
+
+// When, after whom, and how often.
+Result<void> validate_schedule(const JobSpec& spec) {
+  if (spec.begin && spec.deadline && *spec.deadline <= *spec.begin)
+    return invalid("/deadline", "the deadline lies before the begin time");
+  if (spec.depends_on.size() > 100) return invalid("/depends_on", "more than 100 dependencies");
+  for (std::size_t i = 0; i < spec.depends_on.size(); ++i) {
+    const Dependency& dependency = spec.depends_on[i];
+    if (dependency.job.empty() != (dependency.kind == DependencyKind::kSingleton))
+      return invalid(fmt::format("/depends_on/{}", i), "every kind but singleton names a job: afterok:4131");
+    if (dependency.kind == DependencyKind::kAfterCorr && spec.array.empty())
+      return invalid(fmt::format("/depends_on/{}", i), "aftercorr pairs the tasks of two arrays; this job is no array");
+  }
+  if (spec.retries < 0 || spec.retries > 1000) return invalid("/retries", fmt::format("{}; give 0 to 1000", spec.retries));
+  if (spec.retry_on.size() > 64) return invalid("/retry_on", "more than 64 rules");
+  if (!spec.array.empty() && !parse_array_range(spec.array))
+    return invalid("/array", fmt::format("'{}' is no range; write 0-99%8, 1,3,7-9 or 0-30:10: indices to {}, at most {} of them",
+                                         spec.array.substr(0, 64), kMaxArrayIndex, kMaxArrayTasks));
+  if (!spec.array.empty() && spec.unique) return invalid("/unique", "the tasks of an array share one name");
+  return {};
+}
+
+Result<void> validate_limits(const JobSpec& spec) {
+  if (spec.cpus && (*spec.cpus < 1 || *spec.cpus > 100'000)) return invalid("/cpus", fmt::format("{}; give 1 to 100000", *spec.cpus));
+  if (spec.mem_mb && (*spec.mem_mb < 1 || *spec.mem_mb > 1'000'000'000))
+    return invalid("/mem_mb", fmt::format("{} MiB; give 1 to 1000000000", *spec.mem_mb));
+  if (spec.stop_after_s < 1 || spec.stop_after_s > 30 * 86400)
+    return invalid("/stop_after_s", fmt::format("{} s; give 1 s to 30 days", spec.stop_after_s));
+  if (spec.early_signal && (spec.early_signal->signal < 1 || spec.early_signal->signal > 64))
+    return invalid("/early_signal/signal", "give a signal like USR1");
+  if (spec.early_signal && (spec.early_signal->before_s < 1 || spec.early_signal->before_s > 366LL * 86400))
+    return invalid("/early_signal/before_s", "give 1 s to 366 days before the time limit");
+  if (spec.checkpoint_timeout_s < 1 || spec.checkpoint_timeout_s > 86400)
+    return invalid("/checkpoint_timeout_s", fmt::format("{} s; give 1 to 86400", spec.checkpoint_timeout_s));
+  for (const auto& [field, path] : {std::pair("/stdout_path", &spec.stdout_path), std::pair("/stderr_path", &spec.stderr_path)})
+    if (path->size() > 4096 || has_control_characters(*path))
+      return invalid(field, "a path has at most 4096 characters, none of them a control character");
   return {};
 }
 
@@ -133,7 +179,11 @@ bool holds_gpus(JobState state) { return state >= JobState::kAssigned && state <
 JobState terminal_state(const ExitStatus& exit) {
   switch (exit.cause) {
     case ExitCause::kSelf: return exit.exit_code == 0 ? JobState::kCompleted : JobState::kFailed;
-    case ExitCause::kUserCancel: return JobState::kCancelled;
+    case ExitCause::kUserCancel:
+    case ExitCause::kAdminCancel: return JobState::kCancelled;
+    case ExitCause::kPreempt:
+    case ExitCause::kDrain: return JobState::kPreempted;
+    case ExitCause::kDeadline: return JobState::kDeadline;
     case ExitCause::kTimeout: return JobState::kTimeout;
     case ExitCause::kNodeLost:
     case ExitCause::kNodeReboot: return JobState::kNodeFail;
@@ -141,7 +191,8 @@ JobState terminal_state(const ExitStatus& exit) {
     case ExitCause::kLaunch:
     case ExitCause::kNotStarted: return JobState::kLaunchFailed;
     case ExitCause::kLostExit: return JobState::kLost;
-    case ExitCause::kOomHost: return JobState::kOutOfMemory;
+    case ExitCause::kOomHost:
+    case ExitCause::kOomGpu: return JobState::kOutOfMemory;
   }
   return JobState::kLost;
 }
@@ -163,6 +214,8 @@ Result<void> validate(const JobSpec& spec) {
   if (spec.grace_s < 0 || spec.grace_s > 86400) return invalid("/grace_s", fmt::format("{} s; give 0 to 86400", spec.grace_s));
   if (!spec.workdir.empty() && spec.workdir[0] != '/')
     return invalid("/workdir", fmt::format("'{}' is not absolute; give a path that starts with /", spec.workdir));
+  AETHER_TRY(validate_schedule(spec));
+  AETHER_TRY(validate_limits(spec));
   if (spec.labels.size() > 32) return invalid("/labels", "more than 32 labels");
   return {};
 }

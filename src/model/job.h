@@ -1,5 +1,6 @@
 #pragma once
 // A job, its attempts, and the words for their states. The state machine is drawn in docs/life_of_a_job.md.
+#include <array>
 #include <chrono>
 #include <cstdint>
 #include <map>
@@ -45,6 +46,49 @@ enum class LogPolicy {
 std::string_view to_string(LogPolicy policy);
 std::optional<LogPolicy> parse_log_policy(std::string_view text);
 
+// What a job waits for. Text form "afterok:<job>", "singleton".
+enum class DependencyKind {
+  kAfter,       // the other has started, or has ended without starting
+  kAfterOk,     // it is COMPLETED
+  kAfterAny,    // it has ended
+  kAfterNotOk,  // it has ended, not COMPLETED
+  kAfterCorr,   // of an array: the task with the same index is COMPLETED
+  kSingleton,   // every earlier job of the same user and name has ended
+};
+std::string_view to_string(DependencyKind kind);
+std::optional<DependencyKind> parse_dependency_kind(std::string_view text);
+
+struct Dependency {
+  DependencyKind kind = DependencyKind::kAfterOk;
+  std::string job;  // id or number as the user wrote it, an id once accepted; empty for kSingleton
+  friend bool operator==(const Dependency&, const Dependency&) = default;
+};
+std::string to_string(const Dependency& dependency);
+std::optional<Dependency> parse_dependency(std::string_view text);
+
+// Which ends of an attempt are tried again. Text form "75", "1-9", "signal", "oom", "node", "preempt".
+struct RetryRule {
+  enum class Kind { kExitCodes, kSignal, kOom, kNode, kPreempt };
+  Kind kind = Kind::kExitCodes;
+  int first = 0, last = 0;  // of kExitCodes, both included
+  friend bool operator==(const RetryRule&, const RetryRule&) = default;
+};
+std::string to_string(const RetryRule& rule);
+std::optional<RetryRule> parse_retry_rule(std::string_view text);
+
+// "0-99%8", "1,3,7-9", "0-30:10": indices, and how many of its tasks may run at once (0 = all).
+struct ArrayRange {
+  std::vector<int> indices;  // ascending, each once
+  int limit = 0;
+};
+std::optional<ArrayRange> parse_array_range(std::string_view text);
+inline constexpr std::size_t kMaxArrayTasks = 10000;
+inline constexpr int kMaxArrayIndex = 1'000'000;
+
+// "USR1", "SIGUSR1" or "10"; absent when there is no such signal.
+std::optional<int> parse_signal(std::string_view text);
+std::string signal_name(int signal);  // "USR1"; the number where it has no name
+
 // A warning before the time limit.
 struct EarlySignal {
   int signal = 0;
@@ -79,14 +123,28 @@ struct JobSpec {
   std::string stdout_path, stderr_path;  // a copy of the output, opened with the job's rights; empty = captured only
   OpenMode open_mode = OpenMode::kAppend;
   LogPolicy log_policy = LogPolicy::kTruncate;
+  std::optional<Time> begin;           // not before
+  std::optional<Time> deadline;        // ended by then, or not started at all
+  std::vector<Dependency> depends_on;  // all of them must be met
+  bool kill_on_invalid_dep = false;    // cancel instead of waiting for ever once one can't be met any more
+  int retries = 0;                     // attempts after the first that `retry_on` may cause
+  std::vector<RetryRule> retry_on;     // empty = a failure of its own, memory or node
+  bool requeue = false;                // back into the queue after a node failure or a preemption, as often as needed
+  std::string array;                   // an ArrayRange: one job for each index; empty = a single job
+  bool slurm_env = false;              // also set SLURM_JOB_ID and its kin
   std::map<std::string, std::string> labels;
   friend bool operator==(const JobSpec&, const JobSpec&) = default;
 };
 
 enum class JobState {
   kHeld, kPending, kAssigned, kStarting, kRunning, kSuspended, kStopping, kCompleting,
-  kCompleted, kFailed, kCancelled, kTimeout, kOutOfMemory, kNodeFail, kLaunchFailed, kLost,
+  kCompleted, kFailed, kCancelled, kTimeout, kOutOfMemory, kPreempted, kNodeFail, kDeadline, kLaunchFailed, kLost,
 };
+inline constexpr std::array kAllJobStates = {
+    JobState::kHeld, JobState::kPending, JobState::kAssigned, JobState::kStarting, JobState::kRunning,
+    JobState::kSuspended, JobState::kStopping, JobState::kCompleting, JobState::kCompleted, JobState::kFailed,
+    JobState::kCancelled, JobState::kTimeout, JobState::kOutOfMemory, JobState::kPreempted, JobState::kNodeFail,
+    JobState::kDeadline, JobState::kLaunchFailed, JobState::kLost};
 std::string_view to_string(JobState state);  // "HELD", "PENDING", ...
 std::optional<JobState> parse_job_state(std::string_view text);
 bool is_terminal(JobState state);
@@ -96,7 +154,7 @@ bool holds_gpus(JobState state);
 // Who or what ended an attempt. The first durable stop order before the exit wins; with none it is kSelf.
 // kLaunch: exec failed, trying again does not help. kNotStarted: provably nothing was executed, the job may be placed again.
 enum class ExitCause { kSelf, kUserCancel, kTimeout, kNodeLost, kNodeReboot, kGpuLost, kLaunch, kNotStarted, kLostExit,
-                       kOomHost };
+                       kOomHost, kOomGpu, kAdminCancel, kPreempt, kDrain, kDeadline };
 std::string_view to_string(ExitCause cause);
 std::optional<ExitCause> parse_exit_cause(std::string_view text);
 
@@ -135,6 +193,16 @@ struct Attempt {
   friend bool operator==(const Attempt&, const Attempt&) = default;
 };
 
+// What has become of one entry of spec.depends_on, in the same order.
+enum class DependencyState { kWaiting, kMet, kNever };
+std::string_view to_string(DependencyState state);
+std::optional<DependencyState> parse_dependency_state(std::string_view text);
+
+// Why a job runs again.
+enum class Restart { kNone, kRetry, kRequeue };
+std::string_view to_string(Restart restart);
+std::optional<Restart> parse_restart(std::string_view text);
+
 struct Job {
   JobId id;
   std::int64_t number = 0;  // per cluster, from 1
@@ -147,8 +215,18 @@ struct Job {
   std::vector<Attempt> attempts;  // oldest first
   std::string idempotency_key;    // empty when none was given
   std::string body_sha256;
+  JobId array_parent;             // of a task: the array's first task, which may be itself; else empty
+  std::int64_t array_number = 0;  // of a task: the number of the array's first task
+  int array_index = 0;            // of a task
+  std::vector<DependencyState> dependencies;
+  Restart restart = Restart::kNone;   // of the newest attempt or of the one to come
+  int retries_used = 0;
+  bool requeue_asked = false;         // the attempt that stops now is not the last one
+  std::optional<Time> not_before;     // of the next attempt, after a failure
+  std::string held_by;                // who put it on hold; empty = at submission
   friend bool operator==(const Job&, const Job&) = default;
 
+  bool is_array_task() const { return !array_parent.empty(); }
   const Attempt* last_attempt() const { return attempts.empty() ? nullptr : &attempts.back(); }
 };
 

@@ -73,6 +73,30 @@ TEST_P(StoreContract, AJobWithAllItsPartsIsThereAfterReopening) {
   EXPECT_EQ(*placement, record);
 }
 
+TEST_P(StoreContract, TasksOfAnArrayAreFoundByTheirParentWithAllTheirHistory) {
+  Job first = contract::make_job(1);
+  first.array_parent = first.id;
+  first.spec.array = "4-5";
+  first.array_index = 4;
+  first.array_number = 1;
+  Job second = contract::make_job(2);
+  second.array_parent = first.id;
+  second.array_index = 5;
+  second.spec.depends_on = {{DependencyKind::kAfterOk, "7"}, {DependencyKind::kSingleton, ""}};
+  second.dependencies = {DependencyState::kMet, DependencyState::kWaiting};
+  second.restart = Restart::kRetry;
+  second.retries_used = 2;
+  second.not_before = contract::kStart + contract::seconds(9);
+  second.held_by = "ada";
+  STORE_OK(store_->commit({PutJob{first}, PutJob{second}, PutJob{contract::make_job(3)}}));
+  reopen();
+  JobQuery query;
+  query.array = first.id.str();
+  auto found = store_->find_jobs(query);
+  STORE_OK(found);
+  EXPECT_EQ(*found, (std::vector<Job>{second, first}));
+}
+
 TEST_P(StoreContract, AConflictWritesNothing) {
   const Job job = contract::make_job(1);
   STORE_OK(store_->commit({PutJob{job}, PutAllocation{GpuUuid("GPU-a"), 0, {job.id, 1}, 0}}));

@@ -34,7 +34,9 @@ auto decode_column(std::string_view what, std::string_view job, const std::strin
 }
 
 constexpr std::string_view kJobColumns =
-    "id, number, \"user\", queue, state, submitted_at_us, ended_at_us, spec, idempotency_key, body_sha256";
+    "id, number, \"user\", queue, state, submitted_at_us, ended_at_us, spec, idempotency_key, body_sha256, "
+    "array_parent, array_index, progress";
+constexpr std::size_t kRecordColumn = 13;  // of the attempt, behind them
 
 Result<Job> decode_job(const SqlRow& row) {
   Job job;
@@ -52,6 +54,12 @@ Result<Job> decode_job(const SqlRow& row) {
   job.spec = std::move(*spec);
   job.idempotency_key = row.text(8);
   job.body_sha256 = row.text(9);
+  job.array_parent = JobId(row.text(10));
+  job.array_index = static_cast<int>(row.integer(11));
+  auto progress = decode_column("progress", job.id.str(), row.text(12), [&](const codec::Json& json) {
+    return codec::decode_job_progress(json, job);
+  });
+  if (!progress) return fail(progress.error());
   return job;
 }
 
@@ -74,8 +82,8 @@ Result<std::vector<Job>> select_jobs(SqlConnection& connection, std::string_view
       if (!job) return fail(job.error());
       jobs.push_back(std::move(*job));
     }
-    if (row.is_null(10)) continue;
-    auto attempt = decode_column("attempt", row.text(0), row.text(10), codec::decode_attempt);
+    if (row.is_null(kRecordColumn)) continue;
+    auto attempt = decode_column("attempt", row.text(0), row.text(kRecordColumn), codec::decode_attempt);
     if (!attempt) return fail(attempt.error());
     jobs.back().attempts.push_back(std::move(*attempt));
   }
@@ -92,8 +100,7 @@ Result<std::optional<Job>> select_job(SqlConnection& connection, std::string_vie
 
 std::string states_list(bool terminal) {
   std::string list;
-  for (int i = 0; i <= static_cast<int>(JobState::kLost); ++i) {
-    const auto state = static_cast<JobState>(i);
+  for (const JobState state : kAllJobStates) {
     if (is_terminal(state) == terminal)
       list += fmt::format("{}'{}'", list.empty() ? "" : ", ", to_string(state));
   }
@@ -122,6 +129,7 @@ Conditions conditions(const JobQuery& query) {
   if (!query.user.empty()) where.add("\"user\" = " + where.parameter(query.user));
   if (!query.name.empty()) where.add("name = " + where.parameter(query.name));
   if (!query.queue.empty()) where.add("queue = " + where.parameter(query.queue));
+  if (!query.array.empty()) where.add("array_parent = " + where.parameter(query.array));
   if (query.since) where.add("submitted_at_us >= " + where.parameter(to_unix_us(*query.since)));
   if (query.until) where.add("submitted_at_us < " + where.parameter(to_unix_us(*query.until)));
   if (!query.before_id.empty()) where.add("id < " + where.parameter(query.before_id));

@@ -23,14 +23,17 @@ Result<void> apply(SqlConnection& connection, const PutJob& write) {
       connection,
       "INSERT INTO jobs (id, number, \"user\", name, queue, state, priority, submitted_at_us, ended_at_us, "
       "spec, "
-      "idempotency_key, body_sha256) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) "
+      "idempotency_key, body_sha256, array_parent, array_index, progress) "
+      "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) "
       "ON CONFLICT (id) DO UPDATE SET number = excluded.number, \"user\" = excluded.\"user\", "
       "name = excluded.name, queue = excluded.queue, state = excluded.state, priority = excluded.priority, "
       "submitted_at_us = excluded.submitted_at_us, ended_at_us = excluded.ended_at_us, spec = excluded.spec, "
-      "idempotency_key = excluded.idempotency_key, body_sha256 = excluded.body_sha256",
+      "idempotency_key = excluded.idempotency_key, body_sha256 = excluded.body_sha256, "
+      "array_parent = excluded.array_parent, array_index = excluded.array_index, progress = excluded.progress",
       {text(job.id.str()), number(job.number), text(job.user), text(job.spec.name), text(job.queue),
        text(to_string(job.state)), number(job.spec.priority), time(job.submitted_at), time(job.ended_at),
-       codec::dump(codec::encode_job_spec(job.spec)), text(job.idempotency_key), text(job.body_sha256)});
+       codec::dump(codec::encode_job_spec(job.spec)), text(job.idempotency_key), text(job.body_sha256),
+       text(job.array_parent.str()), number(job.array_index), codec::dump(codec::encode_job_progress(job))});
 }
 
 Result<void> apply(SqlConnection& connection, const PutAttempt& write) {

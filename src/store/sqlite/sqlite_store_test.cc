@@ -7,6 +7,7 @@
 #include <filesystem>
 
 #include "store/contract_test.h"
+#include "store/sqlite/sqlite_files.h"
 
 namespace aether {
 namespace {
@@ -61,6 +62,29 @@ TEST(SqliteStore, AnAttemptOfAJobThatIsNotStoredIsRefused) {
   EXPECT_EQ(refused.error().code, ErrorCode::kInvalidArgument);
   // Order inside a commit is free.
   EXPECT_TRUE((*store)->commit({PutAttempt{contract::make_attempt(job, 1)}, PutJob{job}}));
+}
+
+// What an earlier version stored is a plain job with every later field at its default.
+TEST(SqliteStore, AJobOfTheFirstSchemaIsReadAfterTheMigration) {
+  TemporaryDirectory directory;
+  Job job = contract::make_job(1);
+  job.spec = JobSpec{};
+  job.spec.argv = {"true"};
+  job.spec.name = "train-1";
+  {
+    auto file = store::open_for_writing(directory.path + "/jobs.db", store::Durability::kEveryCommit,
+                                        store::Check::kNever, {store::sqlite_jobs_migrations().front()});
+    ASSERT_TRUE(file) << file.error().message;
+    auto done = file->connection->run(
+        "INSERT INTO jobs VALUES ($1, 1, 'ada', 'train-1', 'default', 'PENDING', 50, $2, NULL, $3, '', 'abc')",
+        {job.id.str(), to_unix_us(job.submitted_at), R"({"argv":["true"],"name":"train-1","labels":{},"hold":false})"});
+    ASSERT_TRUE(done) << done.error().message;
+  }
+  auto store = SqliteStore::open({directory.path});
+  ASSERT_TRUE(store) << store.error().message;
+  auto found = (*store)->find_job(job.id);
+  ASSERT_TRUE(found) << found.error().message;
+  EXPECT_EQ(*found, job);
 }
 
 // Commits jobs for ever, writing each number to `report` once commit() has returned.

@@ -434,7 +434,7 @@ TEST_F(ApiRoutes, ActionsAnswerWithTheJob) {
   const Reply cancelled = post(job + "/cancel", R"({"grace_s":5})");
   EXPECT_EQ(cancelled.status, 202);
   EXPECT_EQ(cancelled.json["state"], "CANCELLED");
-  EXPECT_EQ(control_.last_grace_s, 5);
+  EXPECT_EQ(control_.last_argument, 5);
   EXPECT_EQ(post(job + "/cancel", R"({"grace_s":-1})").status, 422);
   EXPECT_EQ(post(job + "/cancel", R"({"grace_s":"5"})").status, 422);
   EXPECT_EQ(write("DELETE", "/api/v1/jobs/" + control_.add_job(JobState::kRunning).str()).status, 202);

@@ -56,18 +56,36 @@ class FakeControl final : public Control {
     unlocked(lock, [&] { reply(SubmitReply{stored, false}); });
   }
 
-  void act(JobId id, JobAction action, std::optional<std::int64_t> grace_s,
+  void act(JobId id, JobAction action, std::optional<std::int64_t> argument,
            Reply<std::shared_ptr<const Job>> reply) override {
     std::unique_lock lock(mutex_);
-    last_grace_s = grace_s;
+    last_argument = argument;
     if (const auto failure = fail_next()) return unlocked(lock, [&] { reply(fail(*failure)); });
     const auto found = view_->jobs.find(id);
     if (found == view_->jobs.end()) return unlocked(lock, [&] { reply(fail(ErrorCode::kNotFound, "no such job")); });
     auto job = std::make_shared<Job>(*found->second);
-    job->state = action == JobAction::kCancel ? JobState::kCancelled
-                 : action == JobAction::kHold ? JobState::kHeld
-                                              : JobState::kPending;
+    last_action = action;
+    if (action == JobAction::kCancel || action == JobAction::kCancelArray) job->state = JobState::kCancelled;
+    if (action == JobAction::kHold) job->state = JobState::kHeld;
+    if (action == JobAction::kRelease || action == JobAction::kRequeue) job->state = JobState::kPending;
+    if (action == JobAction::kSuspend) job->state = JobState::kSuspended;
+    if (action == JobAction::kResume) job->state = JobState::kRunning;
     if (is_terminal(job->state)) job->ended_at = view_->at;
+    publish_locked([&](ClusterView& view) { view.jobs[id] = job; });
+    unlocked(lock, [&] { reply(std::shared_ptr<const Job>(job)); });
+  }
+
+  void update(JobId id, JobUpdate update, std::shared_ptr<const Job> expected,
+              Reply<std::shared_ptr<const Job>> reply) override {
+    std::unique_lock lock(mutex_);
+    last_update = update;
+    const auto found = view_->jobs.find(id);
+    if (found == view_->jobs.end()) return unlocked(lock, [&] { reply(fail(ErrorCode::kNotFound, "no such job")); });
+    if (expected && *expected != *found->second)
+      return unlocked(lock, [&] { reply(fail(ErrorCode::kConflict, "it has changed", "etag")); });
+    auto job = std::make_shared<Job>(*found->second);
+    if (update.priority) job->spec.priority = *update.priority;
+    if (update.labels) job->spec.labels = *update.labels;
     publish_locked([&](ClusterView& view) { view.jobs[id] = job; });
     unlocked(lock, [&] { reply(std::shared_ptr<const Job>(job)); });
   }
@@ -196,7 +214,9 @@ class FakeControl final : public Control {
   }
 
   std::vector<SubmitRequest> submissions;
-  std::optional<std::int64_t> last_grace_s;
+  std::optional<std::int64_t> last_argument;
+  std::optional<JobAction> last_action;
+  std::optional<JobUpdate> last_update;
 
  private:
   template <class Work>

@@ -89,6 +89,7 @@ Json encode_reason(const Reason& reason) {
     return out;
   });
   json["job_numbers"] = reason.job_numbers;
+  if (reason.until) put(json, "until", format_rfc3339(*reason.until));
   return json;
 }
 

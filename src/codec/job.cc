@@ -265,6 +265,7 @@ Json encode_job_progress(const Job& job) {
   put_texts(json, "dependencies", job.dependencies);
   if (job.restart != Restart::kNone) put(json, "restart", to_string(job.restart));
   put_unless(json, "retries_used", job.retries_used, 0);
+  put_unless(json, "time_limit_given", job.time_limit_given, false);
   put_unless(json, "requeue_asked", job.requeue_asked, false);
   put(json, "not_before_us", job.not_before);
   put_unless(json, "array_number", job.array_number, std::int64_t{0});
@@ -279,6 +280,7 @@ Result<void> decode_job_progress(const Json& json, Job& job) {
     read_texts(in, "dependencies", job.dependencies, parse_dependency_state, "waiting, met or never");
     in.read_word("restart", job.restart, parse_restart);
     in.read("retries_used", job.retries_used);
+    in.read("time_limit_given", job.time_limit_given);
     in.read("requeue_asked", job.requeue_asked);
     in.read("not_before_us", job.not_before);
     in.read("array_number", job.array_number);

@@ -141,6 +141,7 @@ Job RandomModel::job_progress() {
   job.dependencies = list([&] { return static_cast<DependencyState>(rng_.below(3)); });
   job.restart = static_cast<Restart>(rng_.below(3));
   job.retries_used = static_cast<int>(integer(9));
+  job.time_limit_given = coin();
   job.requeue_asked = coin();
   job.not_before = maybe([&] { return time(); });
   job.array_number = integer(9999);
@@ -217,7 +218,7 @@ WaitRecord RandomModel::wait_record() {
   record.summary = text();
   record.reasons = list([&] {
     return Reason{text(), coin(), text(), maybe([&] { return integer(9); }), maybe([&] { return integer(9); }), text(),
-                  list([&] { return NodeFree{NodeId(name()), 1, 8}; }), list([&] { return integer(9999); })};
+                  list([&] { return NodeFree{NodeId(name()), 1, 8}; }), list([&] { return integer(9999); }), maybe([&] { return millisecond(); })};
   });
   record.checks = list([&] {
     return Check{text(), "pass", maybe([&] { return number(); }), maybe([&] { return number(); }), text(), text()};

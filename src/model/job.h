@@ -221,6 +221,7 @@ struct Job {
   std::vector<DependencyState> dependencies;
   Restart restart = Restart::kNone;   // of the newest attempt or of the one to come
   int retries_used = 0;
+  bool time_limit_given = false;      // spec.time_limit_s is the user's own, not the server's default
   bool requeue_asked = false;         // the attempt that stops now is not the last one
   std::optional<Time> not_before;     // of the next attempt, after a failure
   std::string held_by;                // who put it on hold; empty = at submission

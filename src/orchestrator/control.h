@@ -85,7 +85,22 @@ struct SubmitReply {
   bool replayed = false;                    // the key was known with the same body
 };
 
-enum class JobAction { kCancel, kHold, kRelease };
+enum class JobAction {
+  kCancel,       // argument: grace in seconds
+  kCancelArray,  // every task of the array whose first task the job is; argument: grace in seconds
+  kHold,
+  kRelease,
+  kRequeue,      // stops a running attempt and queues the job again
+  kSuspend,
+  kResume,
+  kSignal,       // argument: the signal's number; sent once, without a promise that it arrives
+};
+// What may change of a job after its submission; absent = stays.
+struct JobUpdate {
+  std::optional<int> priority;
+  std::optional<std::int64_t> time_limit_s;                      // of a job that waits
+  std::optional<std::map<std::string, std::string>> labels;      // the whole set
+};
 
 // Thread-safe. Callbacks run on the orchestrator's thread and must only hand over.
 class Control {
@@ -100,16 +115,19 @@ class Control {
   // Answered after the commit. kConflict: a live job has this unique name, or the key came with another body
   // (field "idempotency_key"). kResourceExhausted: the queue is full. kUnavailable: the store does not answer.
   virtual void submit(SubmitRequest request, Reply<SubmitReply> reply) = 0;
-  virtual void act(JobId job, JobAction action, std::optional<std::int64_t> grace_s,
+  virtual void act(JobId job, JobAction action, std::optional<std::int64_t> argument,
                    Reply<std::shared_ptr<const Job>> reply) = 0;
+  // kConflict with the field "etag": the job is no longer `expected` (null = whatever it is).
+  virtual void update(JobId job, JobUpdate update, std::shared_ptr<const Job> expected,
+                      Reply<std::shared_ptr<const Job>> reply) = 0;
   virtual void set_quarantine(GpuUuid gpu, std::optional<std::string> reason, Reply<void> reply) = 0;
   virtual void set_drain(NodeId node, std::optional<std::string> reason, Reply<void> reply) = 0;
   virtual void acknowledge(AlertId alert, Reply<void> reply) = 0;
   // Asks the agent that ran the job's last attempt; kTimeout after 2 s without an answer.
   virtual void read_log(JobId job, std::string stream, std::int64_t offset, std::int64_t limit,
                         Reply<LogChunk> reply) = 0;
-  // Finds a job in the view or, when it is no longer there, in the store. `key` is a ULID, a number or the name of a
-  // live unique job.
+  // Finds a job in the view or, when it is no longer there, in the store. `key` is a ULID, a number, the name of a live
+  // unique job, or one of the first two with an index behind it: "4131_7" is task 7 of array 4131.
   virtual Result<std::shared_ptr<const Job>> find_job(const std::string& key) = 0;
 };
 

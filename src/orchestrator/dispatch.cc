@@ -32,7 +32,8 @@ void Orchestrator::resend(Time now, Effects& effects) {
 }
 
 void Orchestrator::send_start(const Job& job, const Attempt& attempt, Time now, Effects& effects) {
-  Command command{attempt.placement.node, "", StartCommand{attempt.id, attempt.epoch, job.number, job.user, job.spec,
+  Command command{attempt.placement.node, "", StartCommand{attempt.id, attempt.epoch, job.number, job.user,
+                                                           spec_of_attempt(job, attempt),
                                                            attempt.placement.gpu_uuids}};
   put_outstanding(attempt.id, attempt.epoch, "start", std::move(command), now, effects);
 }
@@ -194,8 +195,13 @@ void Orchestrator::end_attempt(Job& job, Attempt& attempt, const ExitStatus& exi
 
   const bool never_ran = exit.cause == ExitCause::kNotStarted;
   const bool cancelled = attempt.stop_reason.has_value();
-  if (never_ran && !cancelled && static_cast<int>(job.attempts.size()) < options_.max_launch_tries)
+  const auto launches = std::count_if(job.attempts.begin(), job.attempts.end(), [](const Attempt& tried) {
+    return tried.exit && tried.exit->cause == ExitCause::kNotStarted;
+  });
+  if (never_ran && !cancelled && launches < options_.max_launch_tries)
     return set_job_state(job, JobState::kPending, "orchestrator", exit.message, now, effects);
+  if (!never_ran && plan_restart(job, attempt, now))
+    return set_job_state(job, JobState::kPending, "scheduler", "attempt ended " + std::string(to_string(attempt.state)), now, effects);
   const JobState end = never_ran && cancelled ? JobState::kCancelled : attempt.state;
   set_job_state(job, end, "agent", exit.message.empty() ? std::string(to_string(exit.cause)) : exit.message, now, effects);
   finish(job, now);

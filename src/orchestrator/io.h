@@ -21,15 +21,28 @@ namespace aether {
 
 struct SampleInput { std::shared_ptr<const GpuSample> sample; };
 struct AgentInput { AgentEvent event; };
+// A job that a submission depends on, as it was found when the request came.
+struct FoundDependency {
+  std::shared_ptr<const Job> job;                     // of an array: its first task
+  bool any_failed = false;                            // of an array: one of its tasks has ended, not COMPLETED
+  std::map<int, std::shared_ptr<const Job>> tasks;    // of an array that is paired task by task: by index
+};
 struct SubmitInput {
   SubmitRequest request;
   Control::Reply<SubmitReply> reply;
   std::optional<Job> known;   // found in the store under the same idempotency key
+  std::map<std::string, FoundDependency> dependencies = {};  // by the reference in spec.depends_on
 };
 struct ActInput {
   JobId job;
   JobAction action = JobAction::kCancel;
-  std::optional<std::int64_t> grace_s;
+  std::optional<std::int64_t> argument;
+  Control::Reply<std::shared_ptr<const Job>> reply;
+};
+struct UpdateInput {
+  JobId job;
+  JobUpdate update;
+  std::shared_ptr<const Job> expected;  // null = whatever it is
   Control::Reply<std::shared_ptr<const Job>> reply;
 };
 struct QuarantineInput { GpuUuid gpu; std::optional<std::string> reason; Control::Reply<void> reply; };
@@ -47,7 +60,7 @@ struct CarbonInput { CarbonReport report; };
 // Counted elsewhere, shown with the rest: a message that could not be decoded.
 struct RejectedInput { bool telemetry = false; };
 
-using Input = std::variant<SampleInput, AgentInput, SubmitInput, ActInput, QuarantineInput, DrainInput,
+using Input = std::variant<SampleInput, AgentInput, SubmitInput, ActInput, UpdateInput, QuarantineInput, DrainInput,
                            AcknowledgeInput, ReadLogInput, PredictionsInput, CarbonInput, RejectedInput>;
 
 // ---- out ----

@@ -29,7 +29,7 @@ void Orchestrator::set_job_state(Job& job, JobState to, const std::string& actor
   JobEvent event;
   event.job = job.id;
   event.time = now;
-  event.from = to == job.state && job.attempts.empty() ? "" : std::string(to_string(job.state));
+  event.from = reason == "submitted" ? "" : std::string(to_string(job.state));
   event.to = std::string(to_string(to));
   event.actor = actor;
   event.reason = reason;
@@ -37,12 +37,18 @@ void Orchestrator::set_job_state(Job& job, JobState to, const std::string& actor
     event.epoch = attempt->epoch;
     event.attempt = attempt->id.n;
   }
+  const bool moved = job.state != to;
   job.state = to;
   if (is_terminal(to)) job.ended_at = now;
+  put_row(job, effects);
+  effects.writes.push_back(PutEvent{std::move(event)});
+  if (moved && (is_terminal(to) || to == JobState::kRunning)) tell_dependents(job, effects);
+}
+
+void Orchestrator::put_row(const Job& job, Effects& effects) {
   Job row = job;
   row.attempts.clear();
   effects.writes.push_back(PutJob{std::move(row)});
-  effects.writes.push_back(PutEvent{std::move(event)});
   effects.view_changed = true;
   touch(job);
 }
@@ -50,6 +56,7 @@ void Orchestrator::set_job_state(Job& job, JobState to, const std::string& actor
 void Orchestrator::finish(Job& job, Time) {
   const JobId id = job.id;
   ++counters_.jobs_finished;
+  unindex_job(job);
   waiting_.erase(id);
   shown_[id] = std::make_shared<const Job>(job);
   changed_jobs_.erase(id);
@@ -66,38 +73,74 @@ void Orchestrator::finish(Job& job, Time) {
   }
 }
 
-Result<Job*> Orchestrator::accept(SubmitInput& input, Time now, Effects& effects) {
-  SubmitRequest& request = input.request;
-  AETHER_TRY(validate(request.spec));
-  if (request.spec.unique)
+Result<void> Orchestrator::check_admission(const JobSpec& spec, std::size_t tasks, Time now) const {
+  if (spec.unique)
     for (const auto& [id, job] : live_)
-      if (job.spec.unique && job.spec.name == request.spec.name)
+      if (job.spec.unique && job.spec.name == spec.name)
         return fail(ErrorCode::kConflict,
                     fmt::format("job {} with the unique name '{}' is still {}; cancel it or choose another name",
                                 job.number, job.spec.name, to_string(job.state)),
                     "/name");
-  const auto pending = std::count_if(live_.begin(), live_.end(), [](const auto& entry) { return !holds_gpus(entry.second.state); });
-  if (static_cast<std::size_t>(pending) >= options_.max_pending)
-    return fail(ErrorCode::kResourceExhausted, fmt::format("{} jobs are waiting, the most this queue holds", pending));
+  const auto pending = static_cast<std::size_t>(
+      std::count_if(live_.begin(), live_.end(), [](const auto& entry) { return !holds_gpus(entry.second.state); }));
+  if (pending + tasks > options_.max_pending)
+    return fail(ErrorCode::kResourceExhausted, fmt::format("{} jobs are waiting, the queue holds {}", pending, options_.max_pending));
+  const Time begin = std::max(now, spec.begin.value_or(now));
+  if (spec.deadline && begin + std::chrono::seconds(std::max<std::int64_t>(spec.time_limit_s, 1)) > *spec.deadline)
+    return fail(ErrorCode::kInvalidArgument, "with this time limit it can't end by the deadline", "/deadline");
+  return {};
+}
+
+// One job, or one for each index of its array.
+Result<std::vector<Job>> Orchestrator::make_jobs(SubmitInput& input, Time now) {
+  SubmitRequest& request = input.request;
+  ArrayRange range;
+  if (!request.spec.array.empty()) range = *parse_array_range(request.spec.array);
+  const std::size_t tasks = std::max<std::size_t>(1, range.indices.size());
+  AETHER_TRY(check_admission(request.spec, tasks, now));
   Job job;
-  job.id = JobId(make_ulid(now, rng_.next(), rng_.next()));
-  job.number = ++last_number_;
+  job.time_limit_given = request.spec.time_limit_s != 0;
   job.spec = std::move(request.spec);
   job.spec.name = default_name(job.spec);
-  if (job.spec.time_limit_s == 0) job.spec.time_limit_s = options_.default_time_limit_s;
+  if (!job.time_limit_given) job.spec.time_limit_s = options_.default_time_limit_s;
   job.user = request.user;
   job.submitted_at = now;
-  job.idempotency_key = request.idempotency_key;
-  job.body_sha256 = request.body_sha256;
-  const JobState first = job.spec.hold ? JobState::kHeld : JobState::kPending;
-  job.state = first;
-  if (!job.idempotency_key.empty()) by_key_[{job.user, job.idempotency_key}] = job.id;
-  const JobId id = job.id;
-  Job& stored = live_.emplace(id, std::move(job)).first->second;
-  set_job_state(stored, first, "user", "submitted", now, effects);
-  ++counters_.jobs_submitted;
+  job.state = job.spec.hold ? JobState::kHeld : JobState::kPending;
+  std::vector<Job> jobs;
+  for (std::size_t i = 0; i < tasks; ++i) {
+    Job& made = jobs.emplace_back(job);
+    made.id = JobId(make_ulid(now, rng_.next(), rng_.next()));
+    made.number = last_number_ + 1 + static_cast<std::int64_t>(i);
+    if (!range.indices.empty()) {
+      made.array_parent = jobs.front().id;
+      made.array_number = last_number_ + 1;
+      made.array_index = range.indices[i];
+    }
+    AETHER_TRY(resolve_dependencies(made, input));
+  }
+  // The key belongs to the submission, which is found again by its first job.
+  jobs.front().idempotency_key = request.idempotency_key;
+  jobs.front().body_sha256 = request.body_sha256;
+  return jobs;
+}
+
+Result<Job*> Orchestrator::accept(SubmitInput& input, Time now, Effects& effects) {
+  AETHER_TRY(validate(input.request.spec));
+  auto jobs = make_jobs(input, now);
+  if (!jobs) return fail(jobs.error());
+  last_number_ += static_cast<std::int64_t>(jobs->size());
+  const JobId first = jobs->front().id;
+  if (!jobs->front().idempotency_key.empty()) by_key_[{jobs->front().user, jobs->front().idempotency_key}] = first;
+  for (Job& job : *jobs) {
+    const JobId id = job.id;
+    Job& stored = live_.emplace(id, std::move(job)).first->second;
+    index_job(stored);
+    watch_dependencies(stored);
+    set_job_state(stored, stored.state, "user", "submitted", now, effects);
+    ++counters_.jobs_submitted;
+  }
   needs_plan_ = true;
-  return &stored;
+  return &live_.at(first);
 }
 
 void Orchestrator::apply(SubmitInput& input, Time now, Effects& effects) {
@@ -132,18 +175,24 @@ void Orchestrator::apply(SubmitInput& input, Time now, Effects& effects) {
 }
 
 void Orchestrator::cancel(Job& job, std::optional<std::int64_t> grace_s, Time now, Effects& effects) {
-  if (!holds_gpus(job.state)) {
-    set_job_state(job, JobState::kCancelled, "user", "user_cancel", now, effects);
-    finish(job, now);
-    return;
+  if (holds_gpus(job.state)) {
+    // Also when it stops already for another reason: a job that its user gave up is not queued again.
+    job.requeue_asked = false;
+    return order_stop(job, ExitCause::kUserCancel, "user", grace_s.value_or(job.spec.grace_s), now, effects);
   }
+  set_job_state(job, JobState::kCancelled, "user", "user_cancel", now, effects);
+  finish(job, now);
+}
+
+void Orchestrator::order_stop(Job& job, ExitCause cause, const std::string& actor, std::int64_t grace_s, Time now,
+                              Effects& effects) {
   if (job.state == JobState::kStopping || job.state == JobState::kCompleting) return;
   Attempt& attempt = job.attempts.back();
-  attempt.stop_reason = std::string(to_string(ExitCause::kUserCancel));
+  attempt.stop_reason = std::string(to_string(cause));
   attempt.state = JobState::kStopping;
   effects.writes.push_back(PutAttempt{attempt});
-  set_job_state(job, JobState::kStopping, "user", "user_cancel", now, effects);
-  send_stop(job, attempt, grace_s.value_or(job.spec.grace_s), now, effects);
+  set_job_state(job, JobState::kStopping, actor, *attempt.stop_reason, now, effects);
+  send_stop(job, attempt, grace_s, now, effects);
 }
 
 void Orchestrator::apply(ActInput& input, Time now, Effects& effects) {
@@ -151,30 +200,89 @@ void Orchestrator::apply(ActInput& input, Time now, Effects& effects) {
   const auto answer = [&](Result<Shown> result) {
     effects.replies.push_back([reply = std::move(input.reply), result = std::move(result)] { reply(result); });
   };
+  const auto shown = shown_.find(input.job);
+  if (input.action == JobAction::kCancelArray) {
+    cancel_array(input, now, effects);
+    if (const Job* job = find_live(input.job)) return answer(std::make_shared<const Job>(*job));
+    if (const auto it = shown_.find(input.job); it != shown_.end()) return answer(it->second);
+    return answer(fail(ErrorCode::kNotFound, "no array " + input.job.str()));
+  }
   Job* job = find_live(input.job);
   if (job == nullptr) {
-    const auto shown = shown_.find(input.job);
     if (shown == shown_.end()) return answer(fail(ErrorCode::kNotFound, "no job " + input.job.str()));
     const bool already = input.action == JobAction::kCancel && shown->second->state == JobState::kCancelled;
     if (already) return answer(shown->second);
     return answer(fail(ErrorCode::kConflict, fmt::format("job {} has ended: {}", shown->second->number,
                                                          to_string(shown->second->state))));
   }
-  switch (input.action) {
-    case JobAction::kCancel: cancel(*job, input.grace_s, now, effects); break;
-    case JobAction::kHold:
-      if (holds_gpus(job->state))
-        return answer(fail(ErrorCode::kConflict, fmt::format("job {} is {}; only a waiting job can be held", job->number,
-                                                             to_string(job->state))));
-      if (job->state != JobState::kHeld) set_job_state(*job, JobState::kHeld, "user", "hold", now, effects);
-      break;
-    case JobAction::kRelease:
-      if (job->state == JobState::kHeld) set_job_state(*job, JobState::kPending, "user", "release", now, effects);
-      break;
-  }
+  if (const auto done = act_on(*job, input, now, effects); !done) return answer(fail(done.error()));
   needs_plan_ = true;
   if (job = find_live(input.job); job != nullptr) return answer(std::make_shared<const Job>(*job));
   answer(shown_.at(input.job));
+}
+
+void Orchestrator::cancel_array(const ActInput& input, Time now, Effects& effects) {
+  const auto array = array_tasks_.find(input.job);
+  if (array == array_tasks_.end()) return;
+  for (const auto& [index, id] : std::map<int, JobId>(array->second))
+    if (Job* task = find_live(id)) cancel(*task, input.argument, now, effects);
+  needs_plan_ = true;
+}
+
+Result<void> Orchestrator::act_on(Job& job, const ActInput& input, Time now, Effects& effects) {
+  const auto refuse = [&](std::string_view what) -> Result<void> {
+    return fail(ErrorCode::kConflict, fmt::format("job {} is {}; {}", job.number, to_string(job.state), what));
+  };
+  switch (input.action) {
+    case JobAction::kCancelArray:
+    case JobAction::kCancel: cancel(job, input.argument, now, effects); break;
+    case JobAction::kHold:
+      if (holds_gpus(job.state)) return refuse("only a waiting job can be held");
+      if (job.state != JobState::kHeld) set_job_state(job, JobState::kHeld, "user", "hold", now, effects);
+      break;
+    case JobAction::kRelease:
+      if (job.state == JobState::kHeld) set_job_state(job, JobState::kPending, "user", "release", now, effects);
+      break;
+    case JobAction::kRequeue:
+      if (!holds_gpus(job.state)) break;
+      if (job.state >= JobState::kStopping && !job.requeue_asked) return refuse("it can't be queued again any more");
+      job.requeue_asked = true;
+      order_stop(job, ExitCause::kPreempt, "user", job.spec.grace_s, now, effects);
+      break;
+    case JobAction::kSuspend:
+    case JobAction::kResume:
+    case JobAction::kSignal: return refuse("this is not possible yet");
+  }
+  return {};
+}
+
+void Orchestrator::apply(UpdateInput& input, Time now, Effects& effects) {
+  const auto answer = [&](Result<std::shared_ptr<const Job>> result) {
+    effects.replies.push_back([reply = std::move(input.reply), result = std::move(result)] { reply(result); });
+  };
+  Job* job = find_live(input.job);
+  if (job == nullptr) {
+    const auto shown = shown_.find(input.job);
+    if (shown == shown_.end()) return answer(fail(ErrorCode::kNotFound, "no job " + input.job.str()));
+    return answer(fail(ErrorCode::kConflict, fmt::format("job {} has ended: {}", shown->second->number,
+                                                         to_string(shown->second->state))));
+  }
+  if (input.expected && *input.expected != *job)
+    return answer(fail(ErrorCode::kConflict, fmt::format("job {} has changed meanwhile", job->number), "etag"));
+  JobSpec spec = job->spec;
+  if (input.update.priority) spec.priority = *input.update.priority;
+  if (input.update.time_limit_s) spec.time_limit_s = *input.update.time_limit_s;
+  if (input.update.labels) spec.labels = *input.update.labels;
+  if (const auto valid = validate(spec); !valid) return answer(fail(valid.error()));
+  if (input.update.time_limit_s && (holds_gpus(job->state) || spec.time_limit_s == 0))
+    return answer(fail(ErrorCode::kConflict, fmt::format("job {} is {}; only a waiting job's time limit can change, to at least 1 s",
+                                                         job->number, to_string(job->state)), "/time_limit_s"));
+  if (input.update.time_limit_s) job->time_limit_given = true;
+  job->spec = std::move(spec);
+  if (job->spec.deadline) deadlines_.emplace(latest_start(*job), job->id);
+  set_job_state(*job, job->state, "user", "update", now, effects);
+  needs_plan_ = true;
+  answer(std::make_shared<const Job>(*job));
 }
 
 void Orchestrator::apply(QuarantineInput& input, Time, Effects& effects) {

@@ -35,8 +35,9 @@ Orchestrator::Orchestrator(OrchestratorOptions options, StoredState state, Epoch
     if (!job.attempts.empty() && holds_gpus(job.attempts.back().state)) cluster_.allocate(job.attempts.back());
     touch(job);
     const JobId id = job.id;
-    live_.emplace(id, std::move(job));
+    index_job(live_.emplace(id, std::move(job)).first->second);
   }
+  for (const auto& [id, job] : live_) watch_dependencies(job);
   for (PlacementRecord& record : state.placements) {
     const JobId id = record.job;
     placements_[id] = std::make_shared<const PlacementRecord>(std::move(record));
@@ -65,6 +66,8 @@ Effects Orchestrator::step(Time now, std::span<Input> inputs) {
       record_history(now);
     }
   }
+  expire_deadlines(now, effects);
+  cancel_doomed(now, effects);
   expire_logs(now, effects);
   resend(now, effects);
   if (now - last_plan_ >= kReplanEvery && !live_.empty()) needs_plan_ = true;

@@ -3,6 +3,7 @@
 // durable is in `writes`; commands and replies leave only once those are on disk, so a crash at any point repeats or
 // forgets work that nobody was promised.
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -30,6 +31,7 @@ struct OrchestratorOptions {
   int max_launch_tries = 5;                // attempts that never ran, per job
   bool use_predictor = true;
   std::chrono::seconds resend_first{1}, resend_last{20};
+  std::chrono::seconds retry_first{2}, retry_last{300};  // pause before a retry, doubled each time
   std::chrono::seconds log_timeout{2};
   std::chrono::seconds lost_after{20};     // an attempt its node no longer lists
 };
@@ -72,6 +74,7 @@ class Orchestrator {
   void apply(AgentInput& input, Time now, Effects& effects);
   void apply(SubmitInput& input, Time now, Effects& effects);
   void apply(ActInput& input, Time now, Effects& effects);
+  void apply(UpdateInput& input, Time now, Effects& effects);
   void apply(QuarantineInput& input, Time now, Effects& effects);
   void apply(DrainInput& input, Time now, Effects& effects);
   void apply(AcknowledgeInput& input, Time now, Effects& effects);
@@ -82,12 +85,46 @@ class Orchestrator {
 
   // jobs.cc
   Result<Job*> accept(SubmitInput& input, Time now, Effects& effects);
+  Result<void> check_admission(const JobSpec& spec, std::size_t tasks, Time now) const;
+  Result<std::vector<Job>> make_jobs(SubmitInput& input, Time now);
   void cancel(Job& job, std::optional<std::int64_t> grace_s, Time now, Effects& effects);
+  void order_stop(Job& job, ExitCause cause, const std::string& actor, std::int64_t grace_s, Time now, Effects& effects);
+  void cancel_array(const ActInput& input, Time now, Effects& effects);
+  Result<void> act_on(Job& job, const ActInput& input, Time now, Effects& effects);
+  void put_row(const Job& job, Effects& effects);
   void set_job_state(Job& job, JobState to, const std::string& actor, const std::string& reason, Time now,
                      Effects& effects);
   void finish(Job& job, Time now);
   void touch(const Job& job) { changed_jobs_.insert(job.id); }
   Job* find_live(const JobId& id);
+
+  // dependencies.cc
+  DependencyState judge_array(DependencyKind kind, const JobId& parent, bool any_failed) const;
+  Result<JobState> state_now(const std::shared_ptr<const Job>& job) const;
+  Result<void> resolve(Dependency& dependency, std::size_t entry, int array_index, const SubmitInput& input,
+                       DependencyState& state) const;
+  Result<void> resolve_dependencies(Job& job, const SubmitInput& input) const;
+  std::optional<JobId> watched(const Dependency& dependency, bool& whole) const;
+  void index_job(const Job& job);
+  void unindex_job(const Job& job);
+  void watch_dependencies(const Job& job);
+  void tell_dependents(const Job& job, Effects& effects);
+  void update_dependencies(const JobId& id, const std::string& name,
+                           const std::function<DependencyState(DependencyKind)>& judged, Effects& effects);
+  void cancel_doomed(Time now, Effects& effects);
+
+  // gates.cc
+  std::map<JobId, std::vector<Reason>> gates(Time now) const;
+  void add_dependency_gates(const Job& job, std::vector<Reason>& gates) const;
+  void add_singleton_gate(const Job& job, std::vector<Reason>& gates) const;
+  void add_time_gates(const Job& job, Time now, std::vector<Reason>& gates) const;
+  void add_array_gates(std::map<JobId, std::vector<Reason>>& gates) const;
+
+  // restarts.cc
+  static Time latest_start(const Job& job);
+  bool plan_restart(Job& job, const Attempt& attempt, Time now);
+  void expire_deadlines(Time now, Effects& effects);
+  static JobSpec spec_of_attempt(const Job& job, const Attempt& attempt);
 
   // dispatch.cc
   void start(Job& job, PlacementRecord record, Time now, Effects& effects);
@@ -128,6 +165,13 @@ class Orchestrator {
   std::map<JobId, std::shared_ptr<const Job>> shown_;      // live and recent, as published
   std::deque<JobId> recent_;                               // finished, oldest first
   std::set<JobId> changed_jobs_;                           // since the last view
+  std::map<JobId, std::set<JobId>> dependents_;            // live job -> live jobs that wait for it
+  std::map<JobId, std::set<JobId>> array_dependents_;      // array with live tasks -> live jobs that wait for all of it
+  std::map<JobId, std::map<int, JobId>> array_tasks_;      // live ones, by the array and their index
+  std::set<JobId> failed_arrays_;                          // a task has ended otherwise than COMPLETED, since the start
+  std::map<std::pair<std::string, std::string>, std::set<std::pair<std::int64_t, JobId>>> same_name_;  // live, by user and name
+  std::set<std::pair<Time, JobId>> deadlines_;             // when a deadline has to be looked at
+  std::set<JobId> doomed_;                                 // to be cancelled in this step
   std::map<std::pair<std::string, std::string>, JobId> by_key_;  // (user, idempotency key), while shown
   std::map<JobId, std::shared_ptr<const WaitRecord>> waiting_;
   std::map<JobId, std::shared_ptr<const PlacementRecord>> placements_;

@@ -19,6 +19,7 @@ SchedulerInput Orchestrator::scheduler_input(Time now) const {
                                from + std::chrono::seconds(job.spec.time_limit_s + job.spec.grace_s)});
     }
   }
+  input.gated = gates(now);
   return input;
 }
 

@@ -97,12 +97,47 @@ void OrchestratorService::submit(SubmitRequest request, Reply<SubmitReply> reply
     if (!found) return reply(fail_with_context("looking up the idempotency key", found.error()));
     known = std::move(*found);
   }
-  enqueue(SubmitInput{std::move(request), reply, std::move(known)}, reply);
+  std::map<std::string, FoundDependency> dependencies;
+  if (!request.dry_run && !known) dependencies = find_dependencies(request.spec);
+  enqueue(SubmitInput{std::move(request), reply, std::move(known), std::move(dependencies)}, reply);
 }
 
-void OrchestratorService::act(JobId job, JobAction action, std::optional<std::int64_t> grace_s,
+// What is not found stays out: the step refuses it by name.
+std::map<std::string, FoundDependency> OrchestratorService::find_dependencies(const JobSpec& spec) {
+  std::map<std::string, FoundDependency> out;
+  for (const Dependency& dependency : spec.depends_on) {
+    if (dependency.kind == DependencyKind::kSingleton) continue;
+    auto job = find_job(dependency.job);
+    if (!job) continue;
+    FoundDependency& found = out[dependency.job];
+    found.job = *job;
+    if ((*job)->array_parent.empty()) continue;
+    JobQuery query;
+    query.array = (*job)->array_parent.str();
+    query.limit = 1000;
+    if (dependency.kind == DependencyKind::kAfterCorr) {
+      for (auto page = store_.find_jobs(query); page && !page->empty(); page = store_.find_jobs(query)) {
+        query.before_id = page->back().id.str();
+        for (Job& task : *page) found.tasks[task.array_index] = std::make_shared<const Job>(std::move(task));
+      }
+      continue;
+    }
+    for (const JobState state : kAllJobStates)
+      if (is_terminal(state) && state != JobState::kCompleted) query.states.push_back(state);
+    query.limit = 1;
+    const auto failed = store_.find_jobs(query);
+    found.any_failed = found.any_failed || (failed && !failed->empty());
+  }
+  return out;
+}
+
+void OrchestratorService::act(JobId job, JobAction action, std::optional<std::int64_t> argument,
                               Reply<std::shared_ptr<const Job>> reply) {
-  enqueue(ActInput{std::move(job), action, grace_s, reply}, reply);
+  enqueue(ActInput{std::move(job), action, argument, reply}, reply);
+}
+void OrchestratorService::update(JobId job, JobUpdate update, std::shared_ptr<const Job> expected,
+                                 Reply<std::shared_ptr<const Job>> reply) {
+  enqueue(UpdateInput{std::move(job), std::move(update), std::move(expected), reply}, reply);
 }
 void OrchestratorService::set_quarantine(GpuUuid gpu, std::optional<std::string> reason, Reply<void> reply) {
   enqueue(QuarantineInput{std::move(gpu), std::move(reason), reply}, reply);
@@ -123,6 +158,13 @@ void OrchestratorService::read_log(JobId job, std::string stream, std::int64_t o
 }
 
 Result<std::shared_ptr<const Job>> OrchestratorService::find_job(const std::string& key) {
+  // A unique name may look like this too.
+  if (const std::size_t underscore = key.rfind('_'); underscore != std::string::npos && underscore > 0) {
+    const std::string index = key.substr(underscore + 1);
+    const bool is_index = !index.empty() && index.size() <= 7 && index.find_first_not_of("0123456789") == std::string::npos;
+    if (is_index)
+      if (auto task = find_task(key.substr(0, underscore), std::stoi(index))) return task;
+  }
   const auto now_shown = view();
   if (const auto it = now_shown->jobs.find(JobId(key)); it != now_shown->jobs.end()) return it->second;
   const bool is_number = !key.empty() && key.size() <= 18 && key.find_first_not_of("0123456789") == std::string::npos;
@@ -137,6 +179,20 @@ Result<std::shared_ptr<const Job>> OrchestratorService::find_job(const std::stri
   auto stored = is_number ? store_.find_job_by_number(number) : store_.find_job(JobId(key));
   if (!stored) return fail(stored.error().code, fmt::format("no job {}", log::sanitise(key)));
   return std::make_shared<const Job>(std::move(*stored));
+}
+
+std::shared_ptr<const Job> OrchestratorService::find_task(const std::string& array, int index) {
+  const auto first = find_job(array);
+  if (!first || (*first)->array_parent.empty()) return nullptr;
+  const auto now_shown = view();
+  for (const auto& [id, job] : now_shown->jobs)
+    if (job->array_parent == (*first)->array_parent && job->array_index == index) return job;
+  JobQuery query;
+  query.array = (*first)->array_parent.str();
+  query.array_index = index;
+  query.limit = 1;
+  auto stored = store_.find_jobs(query);
+  return stored && !stored->empty() ? std::make_shared<const Job>(std::move(stored->front())) : nullptr;
 }
 
 // ---- messages, from the bus's threads ----

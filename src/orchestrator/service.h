@@ -44,12 +44,14 @@ class OrchestratorService final : public Control {
 
   std::shared_ptr<const ClusterView> view() const override;
   void submit(SubmitRequest request, Reply<SubmitReply> reply) override;
-  void act(JobId job, JobAction action, std::optional<std::int64_t> grace_s,
+  void act(JobId job, JobAction action, std::optional<std::int64_t> argument,
            Reply<std::shared_ptr<const Job>> reply) override;
   void set_quarantine(GpuUuid gpu, std::optional<std::string> reason, Reply<void> reply) override;
   void set_drain(NodeId node, std::optional<std::string> reason, Reply<void> reply) override;
   void acknowledge(AlertId alert, Reply<void> reply) override;
   void read_log(JobId job, std::string stream, std::int64_t offset, std::int64_t limit, Reply<LogChunk> reply) override;
+  void update(JobId job, JobUpdate update, std::shared_ptr<const Job> expected,
+              Reply<std::shared_ptr<const Job>> reply) override;
   Result<std::shared_ptr<const Job>> find_job(const std::string& key) override;
 
  private:
@@ -61,6 +63,9 @@ class OrchestratorService final : public Control {
   void on_telemetry(const BusMessage& message);
   void on_event(const BusMessage& message);
 
+  std::map<std::string, FoundDependency> find_dependencies(const JobSpec& spec);
+  // Null: the array has no such task, or there is no such array.
+  std::shared_ptr<const Job> find_task(const std::string& array, int index);
   void run_steps();
   std::vector<Input> collect();
   void carry_out(Effects effects);

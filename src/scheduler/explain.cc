@@ -117,9 +117,10 @@ void add_checks(const JobSpec& spec, const std::map<NodeId, NodeCount>& counts, 
 
 // The order in which codes give the summary: what can never be, holds, capacity, turn.
 int rank_of(const std::string& code) {
-  static const std::vector<std::string> order = {"INFEASIBLE",        "HELD_BY_USER", "INSUFFICIENT_GPUS", "FRAGMENTATION",
-                                                 "INSUFFICIENT_VRAM", "RESERVATION",  "FOREIGN_PROCESS",   "GPU_QUARANTINED",
-                                                 "NODE_DRAINED",      "NODE_STALE",   "PRIORITY"};
+  static const std::vector<std::string> order = {
+      "INFEASIBLE",        "DEPENDENCY_NEVER", "HELD_BY_USER",    "QUOTA",           "INSUFFICIENT_GPUS", "FRAGMENTATION",
+      "INSUFFICIENT_VRAM", "RESERVATION",      "FOREIGN_PROCESS", "GPU_QUARANTINED", "NODE_DRAINED",      "NODE_STALE",
+      "BEGIN_TIME",        "RETRY_BACKOFF",    "DEPENDENCY",      "PRIORITY"};
   return static_cast<int>(std::find(order.begin(), order.end(), code) - order.begin());
 }
 
@@ -140,6 +141,15 @@ WaitRecord explain_held(const Job& job, const SchedulerInput& input) {
   reason.text = fmt::format("It is on hold; `aether release {}` lets it into the queue", job.number);
   record.summary = reason.text;
   record.reasons.push_back(std::move(reason));
+  return record;
+}
+
+WaitRecord explain_gated(const Job& job, const SchedulerInput& input, const std::vector<Reason>& reasons) {
+  WaitRecord record = start_record(job, input, 0);
+  record.reasons = reasons;
+  std::stable_sort(record.reasons.begin(), record.reasons.end(),
+                   [](const Reason& a, const Reason& b) { return rank_of(a.code) < rank_of(b.code); });
+  record.summary = record.reasons.front().text;
   return record;
 }
 

@@ -8,6 +8,8 @@
 namespace aether {
 
 WaitRecord explain_held(const Job& job, const SchedulerInput& input);
+// Of a job that may not start yet, whatever is free.
+WaitRecord explain_gated(const Job& job, const SchedulerInput& input, const std::vector<Reason>& reasons);
 // Beyond the positions that a cycle assesses in full.
 WaitRecord explain_far_behind(const Job& job, const SchedulerInput& input, int position);
 // `ahead`: numbers of jobs before it in the queue that also wait.

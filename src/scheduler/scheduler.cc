@@ -34,6 +34,10 @@ class Cycle {
         plan_.waits.push_back(explain_held(*job, input_));
         continue;
       }
+      if (const auto gated = input_.gated.find(job->id); gated != input_.gated.end()) {
+        plan_.waits.push_back(explain_gated(*job, input_, gated->second));
+        continue;
+      }
       ++position;
       if (position > options_.max_assessed)
         plan_.waits.push_back(explain_far_behind(*job, input_, static_cast<int>(position)));

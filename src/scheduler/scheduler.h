@@ -43,6 +43,7 @@ struct SchedulerInput {
   std::vector<RunningJob> running;
   Time now;
   std::uint64_t cycle = 0;
+  std::map<JobId, std::vector<Reason>> gated = {};  // PENDING jobs that may not start yet, whatever is free, and why
 };
 
 // What the predictor said about one job: per GPU a score, or why there is none.

@@ -70,6 +70,7 @@ struct JobQuery {
   std::vector<JobState> states;   // empty = all
   std::string user, name, queue;  // empty = all
   std::string array;              // id of an array's first task: only that array's tasks
+  std::optional<int> array_index;
   std::optional<Time> since, until;
   int limit = 100;                // 1..1000
   std::string before_id;          // ULID of the last row of the page before; newest first

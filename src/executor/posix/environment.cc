@@ -12,9 +12,14 @@ namespace {
 constexpr std::array<const char*, 3> kFromAgent = {"PATH", "LANG", "TZ"};
 constexpr const char* kPlainPath = "/usr/local/bin:/usr/bin:/bin";
 
+// They come with the specification, because only the orchestrator knows them.
+bool is_set_by_orchestrator(const std::string& name) {
+  return name.starts_with("AETHER_ARRAY_") || name == "AETHER_NTASKS";
+}
+
 bool is_allowed_from_user(const std::string& name, const std::string& value) {
   return !name.empty() && name.find('=') == std::string::npos && name.find('\0') == std::string::npos &&
-         value.find('\0') == std::string::npos && !name.starts_with("AETHER_") && !name.starts_with("BASH_FUNC_");
+         value.find('\0') == std::string::npos && (!name.starts_with("AETHER_") || is_set_by_orchestrator(name)) && !name.starts_with("BASH_FUNC_");
 }
 
 std::string joined_uuids(const std::vector<GpuUuid>& gpus) {

@@ -130,6 +130,7 @@ Conditions conditions(const JobQuery& query) {
   if (!query.name.empty()) where.add("name = " + where.parameter(query.name));
   if (!query.queue.empty()) where.add("queue = " + where.parameter(query.queue));
   if (!query.array.empty()) where.add("array_parent = " + where.parameter(query.array));
+  if (query.array_index) where.add("array_index = " + where.parameter(std::int64_t{*query.array_index}));
   if (query.since) where.add("submitted_at_us >= " + where.parameter(to_unix_us(*query.since)));
   if (query.until) where.add("submitted_at_us < " + where.parameter(to_unix_us(*query.until)));
   if (!query.before_id.empty()) where.add("id < " + where.parameter(query.before_id));

@@ -77,7 +77,7 @@ struct Reason {
   std::string unit;
   std::vector<NodeFree> evidence;
   std::vector<std::int64_t> job_numbers;   // jobs ahead or in the way
-  std::optional<Time> until;               // when it clears by itself
+  std::optional<Time> until = {};          // when it clears by itself
   friend bool operator==(const Reason&, const Reason&) = default;
 };
 

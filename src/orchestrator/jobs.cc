@@ -159,9 +159,8 @@ void Orchestrator::apply(SubmitInput& input, Time now, Effects& effects) {
         known = std::make_shared<const Job>(*live);
       else if (const auto shown = shown_.find(it->second); shown != shown_.end())
         known = shown->second;
-    } else if (input.known) {
-      known = std::make_shared<const Job>(*input.known);
     }
+    if (!known && input.known) known = std::make_shared<const Job>(*input.known);
     if (known && known->body_sha256 != request.body_sha256)
       return answer(fail(ErrorCode::kConflict,
                          fmt::format("the key '{}' was used for job {} with another body; use a new key",

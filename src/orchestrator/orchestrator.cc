@@ -27,8 +27,9 @@ Orchestrator::Orchestrator(OrchestratorOptions options, StoredState state, Epoch
             [](const Job& a, const Job& b) { return a.number < b.number; });
   for (Job& job : state.recent_jobs) {
     if (!job.idempotency_key.empty()) by_key_[{job.user, job.idempotency_key}] = job.id;
-    recent_.push_back(job.id);
-    shown_[job.id] = std::make_shared<const Job>(std::move(job));
+    const JobId id = job.id;
+    recent_.push_back(id);
+    shown_[id] = std::make_shared<const Job>(std::move(job));
   }
   for (Job& job : state.live_jobs) {
     if (!job.idempotency_key.empty()) by_key_[{job.user, job.idempotency_key}] = job.id;

@@ -318,6 +318,19 @@ TEST_F(OrchestratorTest, TheSameKeyReturnsTheSameJobAndAnotherBodyIsAConflict) {
   EXPECT_EQ(disk_.jobs.size(), 1u);
 }
 
+TEST_F(OrchestratorTest, AKeyOfAFinishedJobIsKnownAfterARestart) {
+  const auto first = submit(spec_of(), "k1", "b");
+  ASSERT_TRUE(first);
+  ASSERT_TRUE(act(first->job->id, JobAction::kCancel));
+  restart();
+  const auto shown = core_->view(now_)->jobs;
+  ASSERT_TRUE(shown.contains(first->job->id));
+  const auto again = submit(spec_of(), "k1", "b");
+  ASSERT_TRUE(again);
+  EXPECT_TRUE(again->replayed);
+  EXPECT_EQ(again->job->id, first->job->id);
+}
+
 TEST_F(OrchestratorTest, AUniqueNameIsTakenWhileItsJobLives) {
   JobSpec spec = spec_of();
   spec.name = "nightly";

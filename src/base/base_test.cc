@@ -182,5 +182,25 @@ TEST(Secret, RandomTextsDifferAndCompare) {
   EXPECT_FALSE(equal_constant_time(a, a + "0"));
 }
 
+TEST(SteadyWallClock, FollowsBootTimeThroughAJumpOfTheWallClock) {
+  const Time start{std::chrono::hours(1000)};
+  const Mono boot{std::chrono::seconds(5)};
+  SteadyWallClock steady(start, boot);
+  EXPECT_EQ(steady.advance(start + std::chrono::seconds(10), boot + std::chrono::seconds(10)), start + std::chrono::seconds(10));
+  const Time before = steady.advance(start - std::chrono::hours(1), boot + std::chrono::seconds(20));
+  EXPECT_EQ(before, start + std::chrono::milliseconds(19950));  // 10 s of boot time, less 0.5 %
+  EXPECT_EQ(steady.advance(start - std::chrono::hours(1), boot + std::chrono::seconds(20)), before);
+}
+
+TEST(SteadyWallClock, ClosesASmallDifferenceAndStaysThere) {
+  const Time start{std::chrono::hours(1000)};
+  SteadyWallClock steady(start, Mono{});
+  const Duration ahead = std::chrono::milliseconds(20);
+  for (int second = 1; second <= 10; ++second)
+    steady.advance(start + std::chrono::seconds(second) + ahead, Mono{std::chrono::seconds(second)});
+  EXPECT_EQ(steady.advance(start + std::chrono::seconds(11) + ahead, Mono{std::chrono::seconds(11)}),
+            start + std::chrono::seconds(11) + ahead);
+}
+
 }  // namespace
 }  // namespace aether

@@ -1,5 +1,7 @@
 #include "base/clock.h"
 
+#include <algorithm>
+
 #include <time.h>
 
 #include <cstdlib>
@@ -43,6 +45,15 @@ void ManualClock::advance(Duration step) {
   std::lock_guard lock(mutex_);
   now_ += step;
   mono_ += step;
+}
+
+Time SteadyWallClock::advance(Time wall, Mono boot) {
+  const Duration passed = boot - boot_;
+  boot_ = boot;
+  time_ += passed;
+  const Duration most = passed / 200;
+  time_ += std::clamp(wall - time_, -most, most);
+  return time_;
 }
 
 std::string format_rfc3339(Time time) {

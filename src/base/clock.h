@@ -49,6 +49,20 @@ class ManualClock final : public Clock {
   Mono mono_{std::chrono::hours(1)};
 };
 
+// Wall time that never jumps. It begins at the system's wall clock, goes on with boot time, and closes a difference that
+// opens later (a step by NTP or by hand) at most 0.5 % faster or slower, so that waiting and timeouts measured with it
+// stay right. One owner thread.
+class SteadyWallClock {
+ public:
+  SteadyWallClock(Time wall, Mono boot) : time_(wall), boot_(boot) {}
+  // Boot time must not go back between calls; the result doesn't either.
+  Time advance(Time wall, Mono boot);
+
+ private:
+  Time time_;
+  Mono boot_;
+};
+
 inline std::int64_t to_unix_us(Time time) { return time.time_since_epoch().count(); }
 inline Time from_unix_us(std::int64_t microseconds) { return Time(Duration(microseconds)); }
 

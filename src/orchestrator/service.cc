@@ -247,17 +247,19 @@ std::vector<Input> OrchestratorService::collect() {
 
 void OrchestratorService::run_steps() {
   Mono next_view = clock_.mono();
+  SteadyWallClock steady(clock_.now(), clock_.mono());  // timeouts must not feel a step of the wall clock
   while (!stopping_) {
     std::vector<Input> inputs = collect();
     const Mono begin = clock_.mono();
     core_->count_stored(stored_.exchange(0), store_dropped_.exchange(0));
     core_->count_bus_dropped(bus_.counters().dropped);
     if (core_->needs_epochs()) top_up_epochs();
-    Effects effects = core_->step(clock_.now(), inputs);
+    const Time now = steady.advance(clock_.now(), clock_.mono());
+    Effects effects = core_->step(now, inputs);
     if (!commit(effects.writes)) return;
     core_->count_step(std::chrono::duration<double>(clock_.mono() - begin).count());
     if (!effects.replies.empty() || (effects.view_changed && clock_.mono() >= next_view)) {
-      auto fresh = core_->view(clock_.now());
+      auto fresh = core_->view(now);
       {
         std::lock_guard lock(view_mutex_);
         view_ = std::move(fresh);

@@ -32,9 +32,16 @@ std::string program_of(const JobSpec& spec) { return spec.argv.empty() ? "the sc
 
 }  // namespace
 
-void SimulatedJournal::reboot() {
+void SimulatedJournal::reboot(Mono at) {
   std::lock_guard lock(mutex_);
+  for (SimulatedExecution& execution : executions_)
+    if (!execution.ended) execution.ended = at;
   ++boot_;
+}
+
+std::vector<SimulatedExecution> SimulatedJournal::executions() const {
+  std::lock_guard lock(mutex_);
+  return executions_;
 }
 
 SimulatedRunner::SimulatedRunner(SimulatedRunnerOptions options, const Clock& clock,
@@ -62,7 +69,14 @@ Result<void> SimulatedRunner::recover(OnReport on_report) {
     if (attempt.forgotten) continue;
     if (!is_terminal(attempt.report.state) && attempt.boot != journal_->boot_) {
       ExitStatus exit;
-      exit.cause = ExitCause::kNodeReboot;
+      exit.cause = attempt.gate_open ? ExitCause::kNodeReboot : ExitCause::kNotStarted;
+      end(attempt, now, exit);
+      continue;
+    }
+    if (!is_terminal(attempt.report.state) && !attempt.gate_open) {
+      ExitStatus exit;
+      exit.cause = ExitCause::kNotStarted;
+      exit.message = "the agent ended before the start gate opened";
       end(attempt, now, exit);
       continue;
     }
@@ -98,6 +112,10 @@ void SimulatedRunner::poll() {
 void SimulatedRunner::bring_up_to(Virtual& attempt, Mono now) {
   const LaunchSpec& launch = attempt.launch;
   if (attempt.report.state == JobState::kStarting) {
+    if (!attempt.gate_open) {
+      attempt.gate_open = true;
+      attempt.launched_at = now;
+    }
     if (now < attempt.launched_at + options_.start_delay) return;
     begin(attempt, attempt.launched_at + options_.start_delay);
     if (is_terminal(attempt.report.state)) return;
@@ -132,6 +150,9 @@ void SimulatedRunner::begin(Virtual& attempt, Mono at) {
     return end(attempt, at, exit);
   }
   attempt.started_at = at;
+  attempt.gate_open = true;
+  attempt.execution = journal_->executions_.size();
+  journal_->executions_.push_back({attempt.launch, attempt.boot, at, std::nullopt});
   attempt.output["stdout"] = variable(attempt.launch, "STDOUT");
   attempt.output["stderr"] = variable(attempt.launch, "STDERR");
   attempt.report.started_at = wall_time_of(at);
@@ -153,6 +174,10 @@ void SimulatedRunner::order_stop(Virtual& attempt, ExitCause cause, Mono at, Dur
 }
 
 void SimulatedRunner::end(Virtual& attempt, Mono at, ExitStatus exit) {
+  if (attempt.report.started_at) {
+    auto& ended = journal_->executions_[attempt.execution].ended;
+    if (!ended) ended = at;
+  }
   attempt.report.exit = std::move(exit);
   attempt.report.state = terminal_state(*attempt.report.exit);
   attempt.report.ended_at = wall_time_of(at);

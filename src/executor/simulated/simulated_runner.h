@@ -1,6 +1,7 @@
 #pragma once
 // ProcessRunner without processes: attempts that live in a journal and end when the clock says so. For tests, whole-system
-// simulations and nodes with simulated GPUs.
+// simulations and nodes with simulated GPUs. A launch is intended at once and opens its start gate at the next poll(); a
+// runner that is lost in between leaves an attempt that was never executed, as the posix runner does.
 //
 // A spec's own variables steer its virtual process:
 //   AETHER_SIM_DURATION_MS    how long it runs (default: Options.default_duration)
@@ -23,12 +24,22 @@
 
 namespace aether {
 
+// One virtual process, from exec to its end, on the boot clock of its boot.
+struct SimulatedExecution {
+  LaunchSpec launch;
+  int boot = 0;
+  Mono began;
+  std::optional<Mono> ended;
+};
+
 // What the disk and the processes of a simulated node hold; outlives the runner as those outlive the agent.
 // Thread-safe. One runner at a time.
 class SimulatedJournal {
  public:
-  // The virtual machine restarts: whatever ran is gone.
-  void reboot();
+  // The virtual machine restarts: whatever ran is gone, as of `at` on the clock of the boot that ends.
+  void reboot(Mono at);
+  // Everything that was ever executed here, in the order of its exec.
+  std::vector<SimulatedExecution> executions() const;
 
  private:
   friend class SimulatedRunner;
@@ -36,7 +47,9 @@ class SimulatedJournal {
     LaunchSpec launch;
     AttemptReport report;
     int boot = 0;
+    bool gate_open = false;  // its start is durable; before that nothing is executed
     bool forgotten = false;
+    std::size_t execution = 0;  // index, once it has begun
     Mono launched_at, started_at, term_at, kill_at;
     bool stop_ordered = false;
     ExitCause stop_cause = ExitCause::kSelf;
@@ -49,6 +62,7 @@ class SimulatedJournal {
   std::map<AttemptId, AttemptReport> tombstones_;
   std::map<AttemptId, bool> forgotten_tombstones_;
   std::map<GpuUuid, std::pair<Epoch, AttemptId>> fences_;
+  std::vector<SimulatedExecution> executions_;
 };
 
 struct SimulatedRunnerOptions {

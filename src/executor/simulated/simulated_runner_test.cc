@@ -19,7 +19,7 @@ class SimulatedHarness {
   }
   void reboot() {
     runner_.reset();
-    journal_->reboot();
+    journal_->reboot(clock_.mono());
     open();
   }
   bool run_until(const std::function<bool()>& condition) {

@@ -57,7 +57,7 @@ class Cluster {
   void apply_inventory(const NodeInventory& inventory, Time now);
   void apply_heartbeat(const NodeId& node, Time now);
   // A reading from a node without an agent of ours makes an external GPU: shown, never given a job.
-  // False when the reading is older than the one already held.
+  // False when the reading is older than the one already held, unless that one is stale.
   bool apply_sample(std::shared_ptr<const GpuSample> sample, Time now);
   // Node states from the age of their last sign of life.
   void refresh(Time now);

@@ -130,5 +130,28 @@ TEST(Cluster, GpuStateFollowsTheEvidence) {
   EXPECT_EQ(cluster.gpu_state(*gpu, false, kStart + seconds(1)).state, GpuState::kThrottling);
 }
 
+TEST(Cluster, ANodeWhoseWallClockStepsBackIsStillHeard) {
+  Cluster cluster;
+  cluster.apply_inventory(node_with("n1", 1), kStart);
+  auto before = sample_of("GPU-n1-0", kStart);
+  before->sample_seq = 7;
+  auto after = sample_of("GPU-n1-0", kStart - std::chrono::hours(1));
+  after->sample_seq = 8;
+  EXPECT_TRUE(cluster.apply_sample(before, kStart));
+  EXPECT_TRUE(cluster.apply_sample(after, kStart + seconds(1)));
+}
+
+TEST(Cluster, AnAgentThatStartsAnewAfterAStepBackIsHeardOnceTheOldReadingIsStale) {
+  Cluster cluster;
+  cluster.apply_inventory(node_with("n1", 1), kStart);
+  auto before = sample_of("GPU-n1-0", kStart);
+  before->sample_seq = 7;
+  auto after = sample_of("GPU-n1-0", kStart - std::chrono::hours(1));
+  after->sample_seq = 1;
+  EXPECT_TRUE(cluster.apply_sample(before, kStart));
+  EXPECT_FALSE(cluster.apply_sample(after, kStart + seconds(5)));
+  EXPECT_TRUE(cluster.apply_sample(after, kStart + seconds(6)));
+}
+
 }  // namespace
 }  // namespace aether

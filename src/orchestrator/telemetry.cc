@@ -18,11 +18,11 @@ void push_bounded(std::vector<double>& values, double value) {
 void Orchestrator::apply(SampleInput& input, Time now, Effects& effects) {
   ++counters_.samples_received;
   const auto skew = now - input.sample->sample_time;
-  if (skew < -kMaxClockSkew || skew > std::chrono::hours(48)) {
-    ++counters_.samples_rejected;  // a wrong clock would poison the history
-    return;
-  }
-  effects.samples.push_back(input.sample);
+  // A wrong clock would poison the history; what the GPU is doing now is known all the same.
+  if (skew < -kMaxClockSkew || skew > std::chrono::hours(48))
+    ++counters_.samples_rejected;
+  else
+    effects.samples.push_back(input.sample);
   if (!cluster_.apply_sample(input.sample, now)) return;
   const GpuRecord& gpu = *cluster_.find_gpu(input.sample->gpu_uuid);
   charge_energy(gpu);

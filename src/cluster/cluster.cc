@@ -97,7 +97,7 @@ void Cluster::refresh(Time now) {
   }
 }
 
-void Cluster::allocate(const Attempt& attempt) {
+void Cluster::allocate(const Attempt& attempt, const std::map<GpuUuid, int>& stored_slots) {
   for (const GpuUuid& uuid : attempt.placement.gpu_uuids) {
     GpuRecord& gpu = gpus_[uuid];
     if (gpu.info.gpu_uuid.empty()) {  // recovered before its node said hello
@@ -112,7 +112,8 @@ void Cluster::allocate(const Attempt& attempt) {
         return std::any_of(gpu.allocations.begin(), gpu.allocations.end(), [&](const Allocation& a) { return a.slot == s; });
       };
       while (taken(slot)) ++slot;
-      allocation.slot = slot;
+      const auto stored = stored_slots.find(uuid);
+      allocation.slot = stored == stored_slots.end() ? slot : stored->second;
     }
     gpu.allocations.push_back(allocation);
   }

@@ -62,7 +62,9 @@ class Cluster {
   // Node states from the age of their last sign of life.
   void refresh(Time now);
 
-  void allocate(const Attempt& attempt);
+  // Shared allocations take the lowest free slot of each GPU, or the one that `stored_slots` names for it: the slot is
+  // part of the key under which the store holds the allocation.
+  void allocate(const Attempt& attempt, const std::map<GpuUuid, int>& stored_slots = {});
   void release(const AttemptId& attempt, Time now);
   void set_quarantine(const GpuUuid& gpu, std::optional<std::string> reason);
   void set_drain(const NodeId& node, std::optional<std::string> reason);

@@ -31,9 +31,12 @@ Orchestrator::Orchestrator(OrchestratorOptions options, StoredState state, Epoch
     recent_.push_back(id);
     shown_[id] = std::make_shared<const Job>(std::move(job));
   }
+  std::map<AttemptId, std::map<GpuUuid, int>> slots;
+  for (const AllocationRow& row : state.allocations) slots[row.attempt][row.gpu_uuid] = row.slot;
   for (Job& job : state.live_jobs) {
     if (!job.idempotency_key.empty()) by_key_[{job.user, job.idempotency_key}] = job.id;
-    if (!job.attempts.empty() && holds_gpus(job.attempts.back().state)) cluster_.allocate(job.attempts.back());
+    if (!job.attempts.empty() && holds_gpus(job.attempts.back().state)) 
+      cluster_.allocate(job.attempts.back(), slots[job.attempts.back().id]);
     touch(job);
     const JobId id = job.id;
     index_job(live_.emplace(id, std::move(job)).first->second);

@@ -58,6 +58,7 @@ struct Disk {
       state.last_job_number = std::max(state.last_job_number, job.number);
     }
     for (const auto& [key, row] : outbox) state.outbox.push_back(row);
+    for (const auto& [key, attempt] : allocations) state.allocations.push_back({key.first, key.second, attempt, 0});
     state.settings = settings;
     return state;
   }
@@ -241,6 +242,22 @@ TEST_F(OrchestratorTest, ARestartKeepsAllocationsSoNoGpuIsGivenTwice) {
   step({sample(0)}, seconds(1));
   EXPECT_EQ(job(second).state, JobState::kAssigned);
   EXPECT_GT(sent<StartCommand>().back().epoch, start.epoch);
+}
+
+TEST_F(OrchestratorTest, ARestartKeepsTheSlotsOfSharedGpus) {
+  join(1);
+  JobSpec shared = spec_of();
+  shared.share = Share::kMemory;
+  shared.gpu_mem_mb = 100;
+  std::vector<JobId> jobs;
+  for (int i = 0; i < 3; ++i) jobs.push_back(submit(shared)->job->id);
+  ASSERT_EQ(disk_.allocations.size(), 3U);
+  report({jobs[0], 1}, disk_.jobs.at(jobs[0]).attempts[0].epoch, JobState::kCompleted, exit_with(0));
+  ASSERT_EQ(disk_.allocations.size(), 2U);
+  restart();
+  join(1);
+  submit(shared);  // the disk refuses a slot that is taken
+  EXPECT_EQ(disk_.allocations.size(), 3U);
 }
 
 TEST_F(OrchestratorTest, CancellingAWaitingJobEndsItAtOnce) {

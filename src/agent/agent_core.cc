@@ -17,7 +17,7 @@ std::vector<AgentEvent> AgentCore::step(Mono now, std::span<const Input> inputs)
   for (const Input& input : inputs) std::visit([&](const auto& value) { apply(value); }, input);
   if (now >= next_heartbeat_) {
     // Before the GPUs are known a heartbeat would introduce a node without any.
-    if (know_gpus_) say(HeartbeatEvent{++heartbeat_seq_, runner_.attempts()});
+    if (know_gpus_) say(HeartbeatEvent{++heartbeat_seq_, inventory_seq_, runner_.attempts()});
     next_heartbeat_ = now + (know_gpus_ ? options_.heartbeat_interval : std::chrono::milliseconds(50));
   }
   return std::move(out_);
@@ -40,6 +40,7 @@ void AgentCore::apply(const Inventory& inventory) {
   gpus_ = inventory.gpus;
   driver_version_ = inventory.driver_version;
   know_gpus_ = true;
+  ++inventory_seq_;
   say_hello();
 }
 
@@ -105,6 +106,7 @@ void AgentCore::say_hello() {
   inventory.host_name = options_.host_name;
   inventory.agent_version = options_.version;
   inventory.agent_incarnation = incarnation_;
+  inventory.inventory_seq = inventory_seq_;
   inventory.boot_id = options_.boot_id;
   inventory.driver_version = driver_version_;
   inventory.exec_mode = runner_.exec_mode();

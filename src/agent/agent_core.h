@@ -69,6 +69,7 @@ class AgentCore {
   std::vector<GpuInfo> gpus_;
   std::string driver_version_;
   bool know_gpus_ = false;
+  std::uint64_t inventory_seq_ = 0;
   bool loads_changed_ = true;
   std::uint64_t heartbeat_seq_ = 0;
   Mono next_heartbeat_{};

@@ -54,6 +54,7 @@ struct WriteBody {
   void operator()(const HeartbeatEvent& event) {
     put(json, "kind", "heartbeat");
     put(json, "heartbeat_seq", event.heartbeat_seq);
+    put(json, "inventory_seq", event.inventory_seq);
     json["attempts"] = list_of(event.attempts, encode_report);
   }
   void operator()(const AttemptReport& report) {
@@ -153,6 +154,7 @@ void read_report(Fields& in, AttemptReport& report) {
 
 void read_heartbeat(Fields& in, HeartbeatEvent& event) {
   in.need("heartbeat_seq", event.heartbeat_seq);
+  in.read("inventory_seq", event.inventory_seq);
   in.read_objects("attempts", event.attempts, read_report);
 }
 

@@ -35,6 +35,7 @@ void read_inventory(Fields& in, NodeInventory& inventory) {
   in.read("host_name", inventory.host_name);
   in.read("agent_version", inventory.agent_version);
   in.read("agent_incarnation", inventory.agent_incarnation);
+  in.read("inventory_seq", inventory.inventory_seq);
   in.read("boot_id", inventory.boot_id);
   in.read("driver_version", inventory.driver_version);
   in.read("exec_mode", inventory.exec_mode);
@@ -69,6 +70,7 @@ Json encode_inventory(const NodeInventory& inventory) {
   put(json, "host_name", inventory.host_name);
   put(json, "agent_version", inventory.agent_version);
   put(json, "agent_incarnation", inventory.agent_incarnation);
+  put(json, "inventory_seq", inventory.inventory_seq);
   put(json, "boot_id", inventory.boot_id);
   put(json, "driver_version", inventory.driver_version);
   put(json, "exec_mode", inventory.exec_mode);

@@ -74,6 +74,7 @@ NodeInventory RandomModel::inventory() {
   inventory.host_name = text();
   inventory.agent_version = text();
   inventory.agent_incarnation = text();
+  inventory.inventory_seq = rng_.next();
   inventory.boot_id = text();
   inventory.driver_version = text();
   inventory.exec_mode = text();
@@ -260,7 +261,7 @@ AgentEvent RandomModel::event(std::size_t kind) {
   event.agent_incarnation = text();
   switch (kind) {
     case 0: event.body = HelloEvent{inventory()}; break;
-    case 1: event.body = HeartbeatEvent{rng_.next(), list([&] { return report(); })}; break;
+    case 1: event.body = HeartbeatEvent{rng_.next(), rng_.next(), list([&] { return report(); })}; break;
     case 2: event.body = report(); break;
     case 3: event.body = RefusedEvent{attempt_id(), rng_.next(), text(), text()}; break;
     default:

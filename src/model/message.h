@@ -78,6 +78,7 @@ struct AttemptReport {
 };
 struct HeartbeatEvent {
   std::uint64_t heartbeat_seq = 0;
+  std::uint64_t inventory_seq = 0;       // of the newest inventory: who has an older one asks for it
   std::vector<AttemptReport> attempts;   // all the agent has not been told to forget
   friend bool operator==(const HeartbeatEvent&, const HeartbeatEvent&) = default;
 };

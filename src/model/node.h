@@ -14,6 +14,7 @@ struct NodeInventory {
   std::string host_name;
   std::string agent_version;
   std::string agent_incarnation;  // random at each start of the agent
+  std::uint64_t inventory_seq = 0;  // grows with each change, per incarnation
   std::string boot_id;
   std::string driver_version;     // empty when there is no NVIDIA driver
   std::string exec_mode;          // "pgrp-only", "cgroup2-delegated", "simulated" or "none" (telemetry only)

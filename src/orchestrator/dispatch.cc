@@ -80,6 +80,9 @@ void Orchestrator::apply(AgentInput& input, Time now, Effects& effects) {
 
 void Orchestrator::on_inventory(const NodeInventory& inventory, Time now, Effects& effects) {
   const NodeRecord* known = cluster_.find_node(inventory.node);
+  const bool overtaken = known != nullptr && known->inventory.agent_incarnation == inventory.agent_incarnation &&
+                         known->inventory.inventory_seq > inventory.inventory_seq;
+  if (overtaken) return;
   if (known == nullptr || known->inventory.agent_incarnation != inventory.agent_incarnation)
     log::info("orchestrator", "node joined", {{"node", inventory.node.str()}, {"gpus", inventory.gpus.size()},
                                               {"source", to_string(inventory.source)}});
@@ -90,7 +93,8 @@ void Orchestrator::on_inventory(const NodeInventory& inventory, Time now, Effect
 void Orchestrator::on_heartbeat(const AgentEvent& event, const HeartbeatEvent& heartbeat, Time now, Effects& effects) {
   const NodeRecord* node = cluster_.find_node(event.node);
   const bool known = node != nullptr && node->inventory.agent_incarnation == event.agent_incarnation;
-  effects.commands.push_back({event.node, event.agent_incarnation, HeartbeatAckCommand{heartbeat.heartbeat_seq, !known}});
+  const bool current = known && node->inventory.inventory_seq >= heartbeat.inventory_seq;  // else its hello was lost
+  effects.commands.push_back({event.node, event.agent_incarnation, HeartbeatAckCommand{heartbeat.heartbeat_seq, !current}});
   if (!known) return;
   if (node->state != NodeState::kUp) needs_plan_ = true;
   cluster_.apply_heartbeat(event.node, now);

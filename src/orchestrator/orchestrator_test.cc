@@ -137,6 +137,7 @@ class OrchestratorTest : public testing::Test {
     AttemptReport body{attempt, epoch, state, now_, is_terminal(state) ? std::optional(now_) : std::nullopt, exit};
     step({AgentInput{{NodeId("n1"), "i1", body}}});
   }
+  NodeInventory cluster_inventory() { return core_->view(now_)->nodes.at(NodeId("n1")).inventory; }
   static JobSpec spec_of(int gpus = 1) {
     JobSpec spec;
     spec.argv = {"/bin/true"};
@@ -363,9 +364,29 @@ TEST_F(OrchestratorTest, AnAttemptItsNodeNoLongerKnowsIsLostNotInvented) {
   const JobId id = submit(spec_of())->job->id;
   const StartCommand start = sent<StartCommand>()[0];
   report(start.attempt, start.epoch, JobState::kRunning);
-  for (int i = 0; i < 30; ++i) step({AgentInput{{NodeId("n1"), "i1", HeartbeatEvent{1, {}}}}}, seconds(1));
+  for (int i = 0; i < 30; ++i) step({AgentInput{{NodeId("n1"), "i1", HeartbeatEvent{1, 0, {}}}}}, seconds(1));
   EXPECT_EQ(job(id).state, JobState::kLost);
   EXPECT_FALSE(job(id).attempts[0].exit->exit_code);
+}
+
+TEST_F(OrchestratorTest, AnInventoryThatWasLostIsAskedForAndAnOlderOneChangesNothing) {
+  join(2);
+  const auto heartbeat = [&](std::uint64_t inventory_seq) {
+    commands_.clear();
+    step({AgentInput{{NodeId("n1"), "i1", HeartbeatEvent{1, inventory_seq, {}}}}});
+    return std::get<HeartbeatAckCommand>(commands_.at(0).body).send_inventory;
+  };
+  EXPECT_FALSE(heartbeat(0));
+  EXPECT_TRUE(heartbeat(1));
+  NodeInventory inventory = cluster_inventory();
+  inventory.inventory_seq = 1;
+  inventory.gpus.resize(1);
+  step({AgentInput{{NodeId("n1"), "i1", HelloEvent{inventory}}}});
+  EXPECT_FALSE(heartbeat(1));
+  inventory.inventory_seq = 0;
+  inventory.gpus.clear();
+  step({AgentInput{{NodeId("n1"), "i1", HelloEvent{inventory}}}});
+  EXPECT_EQ(cluster_inventory().gpus.size(), 1U);
 }
 
 TEST_F(OrchestratorTest, ASilentNodeKeepsItsJobs) {

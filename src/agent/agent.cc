@@ -17,7 +17,8 @@ Agent::Agent(AgentOptions options, GpuDriver& driver, LoadSink* loads, ProcessRu
       bus_(bus),
       clock_(clock),
       core_({options_.node, options_.host_name, options_.version, options_.boot_id, driver.source(),
-             options_.heartbeat_interval},
+             options_.heartbeat_interval,
+             driver.source() == GpuSource::kNvml ? std::optional(options_.gpu_check) : std::nullopt},
             runner, random_hex(16)) {}
 
 Agent::~Agent() { stop(); }
@@ -57,6 +58,7 @@ void Agent::stop() {
 
 void Agent::on_sample(GpuSample sample) {
   flush_spool();
+  if (driver_.source() == GpuSource::kNvml) inputs_->push(sample);
   const auto sent = bus_.publish(subjects::telemetry(options_.node, sample.gpu_index), codec::encode_sample(sample));
   std::lock_guard lock(mutex_);
   latest_[sample.gpu_uuid] = sample;
@@ -105,7 +107,7 @@ std::vector<GpuSample> Agent::latest() const {
 
 void Agent::run() {
   while (!stopping_) {
-    const auto wait = std::clamp<Duration>(core_.next_heartbeat() - clock_.mono(), Duration(0), options_.heartbeat_interval);
+    const auto wait = std::clamp<Duration>(core_.next_step(clock_.mono()) - clock_.mono(), Duration(0), options_.heartbeat_interval);
     const auto inputs = inputs_->drain(wait, 100);
     for (const AgentEvent& event : core_.step(clock_.mono(), inputs)) publish(event);
     if (core_.take_loads_changed()) update_loads();

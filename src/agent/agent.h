@@ -32,6 +32,7 @@ struct AgentOptions {
   SamplerOptions sampler;
   std::chrono::milliseconds heartbeat_interval{2000};
   std::size_t spool_samples = 20000;
+  GpuCheckOptions gpu_check;            // of real GPUs; nothing is left on a simulated one
 };
 
 struct AgentCounters {

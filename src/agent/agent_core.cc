@@ -7,17 +7,28 @@
 namespace aether {
 namespace {
 constexpr std::int64_t kMaxLogChunk = 32 * 1024;  // base64 of it fits a bus message
+constexpr int kFaultRepeats = 3;
 }
 
 AgentCore::AgentCore(AgentCoreOptions options, ProcessRunner& runner, std::string incarnation)
-    : options_(std::move(options)), runner_(runner), incarnation_(std::move(incarnation)) {}
+    : options_(std::move(options)), runner_(runner), incarnation_(std::move(incarnation)) {
+  if (options_.gpu_check) guard_.emplace(*options_.gpu_check, runner_);
+}
+
+Mono AgentCore::next_step(Mono now) const {
+  const auto poll = guard_ ? guard_->next_poll(now) : std::nullopt;
+  return poll ? std::min(*poll, next_heartbeat_) : next_heartbeat_;
+}
 
 std::vector<AgentEvent> AgentCore::step(Mono now, std::span<const Input> inputs) {
   out_.clear();
+  now_ = now;
   for (const Input& input : inputs) std::visit([&](const auto& value) { apply(value); }, input);
+  if (guard_) say_gpu_news();
   if (now >= next_heartbeat_) {
+    if (know_gpus_) say_faults();
     // Before the GPUs are known a heartbeat would introduce a node without any.
-    if (know_gpus_) say(HeartbeatEvent{++heartbeat_seq_, inventory_seq_, runner_.attempts()});
+    if (know_gpus_) say(HeartbeatEvent{++heartbeat_seq_, inventory_seq_, shown_attempts()});
     next_heartbeat_ = now + (know_gpus_ ? options_.heartbeat_interval : std::chrono::milliseconds(50));
   }
   return std::move(out_);
@@ -31,8 +42,37 @@ void AgentCore::apply(const Command& command) {
 }
 
 void AgentCore::apply(const AttemptReport& report) {
-  say(report);
+  say(shown(report));
   loads_changed_ = true;
+}
+
+void AgentCore::apply(const GpuSample& sample) {
+  if (guard_) guard_->observe(sample, now_);
+}
+
+AttemptReport AgentCore::shown(const AttemptReport& report) { return guard_ ? guard_->shown(report, now_) : report; }
+
+std::vector<AttemptReport> AgentCore::shown_attempts() {
+  auto attempts = runner_.attempts();
+  for (AttemptReport& report : attempts) report = shown(report);
+  return attempts;
+}
+
+void AgentCore::say_gpu_news() {
+  auto news = guard_->poll(now_);
+  for (GpuFinding& finding : news.findings) {
+    say(GpuFaultEvent{finding.gpu_uuid, std::string(to_string(finding.kind)), finding.message});
+    faults_.emplace_back(std::move(finding), kFaultRepeats);
+  }
+  for (AttemptReport& end : news.ends) say(std::move(end));
+}
+
+void AgentCore::say_faults() {
+  for (auto& [finding, repeats] : faults_) {
+    say(GpuFaultEvent{finding.gpu_uuid, std::string(to_string(finding.kind)), finding.message});
+    --repeats;
+  }
+  std::erase_if(faults_, [](const auto& fault) { return fault.second <= 0; });
 }
 
 void AgentCore::apply(const Inventory& inventory) {
@@ -50,9 +90,12 @@ void AgentCore::obey(const StartCommand& command) {
   });
   if (!all_here)
     return refuse(command.attempt, command.epoch, "GPU_UNAVAILABLE", "this node does not list one of the GPUs now");
+  if (const auto refusal = guard_ ? guard_->refuse_start(command) : std::nullopt)
+    return refuse(command.attempt, command.epoch, refusal->code, refusal->message);
   const auto launched = runner_.launch(
       {command.attempt, command.epoch, command.job_number, command.user, command.spec, command.gpu_uuids});
   if (launched) {
+    if (guard_) guard_->started(command);
     loads_changed_ = true;
     return;
   }
@@ -69,7 +112,7 @@ void AgentCore::obey(const StopCommand& command) {
   const auto known = runner_.attempts();
   const auto report = std::find_if(known.begin(), known.end(),
                                    [&](const AttemptReport& candidate) { return candidate.attempt == command.attempt; });
-  if (report != known.end()) return say(*report);  // also when it had ended already
+  if (report != known.end()) return say(shown(*report));  // also when it had ended already
   if (stopped) return refuse(command.attempt, command.epoch, "CANCELLED", "stopped before it started");
   log::warn("agent", "stop failed", {{"attempt", to_string(command.attempt)}, {"why", stopped.error().message}});
 }

@@ -3,11 +3,13 @@
 // code runs in an agent and in a simulation. Drive it so: collect inputs until next_heartbeat() at the latest, call
 // step() with them, publish what it returns in that order. One owner thread.
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <variant>
 #include <vector>
 
+#include "agent/gpu_guard.h"
 #include "base/clock.h"
 #include "executor/process_runner.h"
 #include "model/message.h"
@@ -22,6 +24,8 @@ struct AgentCoreOptions {
   std::string boot_id;
   GpuSource source = GpuSource::kSimulated;
   std::chrono::milliseconds heartbeat_interval{2000};
+  // GPUs are measured before a start and after an end; absent: what the runner says is believed.
+  std::optional<GpuCheckOptions> gpu_check;
 };
 
 class AgentCore {
@@ -30,7 +34,7 @@ class AgentCore {
     std::vector<GpuInfo> gpus;
     std::string driver_version;
   };
-  using Input = std::variant<Command, AttemptReport, Inventory>;
+  using Input = std::variant<Command, AttemptReport, Inventory, GpuSample>;
 
   struct Counters {
     std::uint64_t commands = 0, starts_refused = 0;
@@ -44,6 +48,8 @@ class AgentCore {
 
   // When step() wants to be called even without an input.
   Mono next_heartbeat() const { return next_heartbeat_; }
+  // The same, while ended attempts wait for their GPUs; next_heartbeat() otherwise.
+  Mono next_step(Mono now) const;
   // True once after each change of what runs here.
   bool take_loads_changed() { return std::exchange(loads_changed_, false); }
 
@@ -54,6 +60,7 @@ class AgentCore {
   void apply(const Command& command);
   void apply(const AttemptReport& report);
   void apply(const Inventory& inventory);
+  void apply(const GpuSample& sample);
   void obey(const StartCommand& command);
   void obey(const StopCommand& command);
   void obey(const ResultAckCommand& command);
@@ -62,6 +69,10 @@ class AgentCore {
   void refuse(const AttemptId& attempt, Epoch epoch, std::string code, std::string message);
   void say(decltype(AgentEvent::body) body);
   void say_hello();
+  void say_gpu_news();
+  void say_faults();
+  AttemptReport shown(const AttemptReport& report);
+  std::vector<AttemptReport> shown_attempts();
 
   const AgentCoreOptions options_;
   ProcessRunner& runner_;
@@ -72,7 +83,9 @@ class AgentCore {
   std::uint64_t inventory_seq_ = 0;
   bool loads_changed_ = true;
   std::uint64_t heartbeat_seq_ = 0;
-  Mono next_heartbeat_{};
+  Mono next_heartbeat_{}, now_{};
+  std::optional<GpuGuard> guard_;
+  std::vector<std::pair<GpuFinding, int>> faults_;  // with how often they are still to be said
   Counters counters_;
   std::vector<AgentEvent> out_;  // of the step that runs
 };

@@ -115,7 +115,7 @@ TEST(Envelope, EventsNameTheFieldInsideLists) {
 // A prefix of a valid document is never valid itself.
 TEST(Truncation, AlwaysErrs) {
   testing::RandomModel random(7);
-  for (std::size_t kind = 0; kind < 5; ++kind) {
+  for (std::size_t kind = 0; kind < 6; ++kind) {
     const std::string command = encode_command(random.command(kind)), event = encode_event(random.event(kind));
     for (std::size_t cut = 0; cut < command.size(); ++cut)
       EXPECT_FALSE(decode_command(std::string_view(command).substr(0, cut)));

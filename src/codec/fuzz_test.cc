@@ -14,7 +14,7 @@ namespace {
 
 std::vector<std::string> seed_corpus(testing::RandomModel& random) {
   std::vector<std::string> corpus;
-  for (std::size_t kind = 0; kind < 5; ++kind) {
+  for (std::size_t kind = 0; kind < 6; ++kind) {
     corpus.push_back(encode_command(random.command(kind)));
     corpus.push_back(encode_event(random.event(kind)));
   }

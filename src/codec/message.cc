@@ -61,6 +61,12 @@ struct WriteBody {
     json.update(encode_report(report));
     put(json, "kind", "report");
   }
+  void operator()(const GpuFaultEvent& event) {
+    put(json, "kind", "gpu_fault");
+    put(json, "gpu_uuid", event.gpu_uuid.str());
+    put(json, "fault", event.fault);
+    put(json, "message", event.message);
+  }
   void operator()(const RefusedEvent& event) {
     put(json, "kind", "refused");
     put_attempt(json, event.attempt);
@@ -158,6 +164,12 @@ void read_heartbeat(Fields& in, HeartbeatEvent& event) {
   in.read_objects("attempts", event.attempts, read_report);
 }
 
+void read_gpu_fault(Fields& in, GpuFaultEvent& event) {
+  in.need("gpu_uuid", event.gpu_uuid);
+  in.need("fault", event.fault);
+  in.read("message", event.message);
+}
+
 void read_refused(Fields& in, RefusedEvent& event) {
   need_attempt(in, event.attempt);
   in.need("epoch", event.epoch);
@@ -211,6 +223,7 @@ BodyReader<AgentEvent> event_reader(std::string_view kind) {
   if (kind == "report") return read_body<AgentEvent, AttemptReport, read_report>;
   if (kind == "refused") return read_body<AgentEvent, RefusedEvent, read_refused>;
   if (kind == "log") return read_body<AgentEvent, LogEvent, read_log_event>;
+  if (kind == "gpu_fault") return read_body<AgentEvent, GpuFaultEvent, read_gpu_fault>;
   return nullptr;
 }
 

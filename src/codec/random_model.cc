@@ -264,6 +264,7 @@ AgentEvent RandomModel::event(std::size_t kind) {
     case 1: event.body = HeartbeatEvent{rng_.next(), rng_.next(), list([&] { return report(); })}; break;
     case 2: event.body = report(); break;
     case 3: event.body = RefusedEvent{attempt_id(), rng_.next(), text(), text()}; break;
+    case 4: event.body = GpuFaultEvent{GpuUuid("GPU-" + name()), text(), text()}; break;
     default:
       event.body = LogEvent{rng_.next(),
                             maybe([&] { return LogChunk{integer(999), bytes(200), integer(999'999), coin()}; }), text()};

@@ -90,6 +90,14 @@ struct RefusedEvent {
   std::string message;
   friend bool operator==(const RefusedEvent&, const RefusedEvent&) = default;
 };
+// The node has measured that a GPU can't be given to a job: what an ended attempt left on it is still there ("leak"), or
+// processes outlive SIGKILL ("unkillable"). Said again for a while: one word may be lost.
+struct GpuFaultEvent {
+  GpuUuid gpu_uuid;
+  std::string fault;     // "leak", "unkillable"
+  std::string message;   // the evidence, for people
+  friend bool operator==(const GpuFaultEvent&, const GpuFaultEvent&) = default;
+};
 struct LogChunk {
   std::int64_t offset = 0;       // of the first byte in `data`
   std::string data;              // any bytes
@@ -107,7 +115,7 @@ struct LogEvent {
 struct AgentEvent {
   NodeId node;
   std::string agent_incarnation;
-  std::variant<HelloEvent, HeartbeatEvent, AttemptReport, RefusedEvent, LogEvent> body;
+  std::variant<HelloEvent, HeartbeatEvent, AttemptReport, RefusedEvent, LogEvent, GpuFaultEvent> body;
   friend bool operator==(const AgentEvent&, const AgentEvent&) = default;
 };
 

@@ -75,6 +75,7 @@ void Orchestrator::apply(AgentInput& input, Time now, Effects& effects) {
   if (const auto* heartbeat = std::get_if<HeartbeatEvent>(&event.body)) return on_heartbeat(event, *heartbeat, now, effects);
   if (const auto* report = std::get_if<AttemptReport>(&event.body)) return on_report(event.node, *report, now, effects);
   if (const auto* refused = std::get_if<RefusedEvent>(&event.body)) return on_refused(event.node, *refused, now, effects);
+  if (const auto* fault = std::get_if<GpuFaultEvent>(&event.body)) return on_gpu_fault(event.node, *fault, effects);
   on_log(std::get<LogEvent>(event.body), effects);
 }
 
@@ -168,12 +169,23 @@ void Orchestrator::on_report(const NodeId& node, const AttemptReport& report, Ti
   effects.view_changed = true;
 }
 
+// One GPU, not its node. It stays out of service until somebody clears it.
+void Orchestrator::on_gpu_fault(const NodeId& node, const GpuFaultEvent& fault, Effects& effects) {
+  const GpuRecord* gpu = cluster_.find_gpu(fault.gpu_uuid);
+  if (gpu == nullptr || gpu->node != node || gpu->quarantine) return;
+  const std::string reason = fmt::format("{}: {}", fault.fault, fault.message);
+  cluster_.set_quarantine(fault.gpu_uuid, reason);
+  effects.writes.push_back(PutSetting{"quarantine/" + fault.gpu_uuid.str(), reason});
+  needs_plan_ = effects.view_changed = true;
+  log::warn("orchestrator", "GPU quarantined by its node", {{"node", node.str()}, {"gpu", fault.gpu_uuid.str()}, {"reason", reason}});
+}
+
 void Orchestrator::on_refused(const NodeId& node, const RefusedEvent& refused, Time now, Effects& effects) {
   Job* job = find_live(refused.attempt.job);
   if (job == nullptr || job->attempts.empty()) return;
   Attempt& attempt = job->attempts.back();
   if (attempt.id != refused.attempt || attempt.epoch != refused.epoch || is_terminal(attempt.state)) return;
-  if (refused.code == "GPU_UNAVAILABLE" || refused.code == "JOURNAL_READ_ONLY") {
+  if (refused.code == "GPU_UNAVAILABLE" || refused.code == "FOREIGN_PROCESS" || refused.code == "INSUFFICIENT_VRAM" || refused.code == "JOURNAL_READ_ONLY") {
     log::warn("orchestrator", "start refused for now",
               {{"node", node.str()}, {"attempt", to_string(attempt.id)}, {"code", refused.code}, {"why", refused.message}});
     return;  // temporary: the outbox sends it again

@@ -16,7 +16,7 @@ namespace aether {
 
 struct NvmlOptions {
   std::string library_path = {};  // empty: libnvidia-ml.so.1 and the other usual names
-  std::chrono::milliseconds process_interval{5000};  // process lists are costly and change seldom
+  std::chrono::milliseconds process_interval{1000};  // of the process lists, which are the costliest part
 };
 
 // One thread. A call of the library may hang with a sick driver; callers that can't stand that run this in a process of

@@ -154,6 +154,7 @@ void AgentCore::say_hello() {
   inventory.driver_version = driver_version_;
   inventory.exec_mode = runner_.exec_mode();
   inventory.run_as = runner_.run_as();
+  inventory.limits = runner_.limits();
   inventory.source = options_.source;
   inventory.gpus = gpus_;
   say(HelloEvent{std::move(inventory)});

@@ -40,6 +40,7 @@ void read_inventory(Fields& in, NodeInventory& inventory) {
   in.read("driver_version", inventory.driver_version);
   in.read("exec_mode", inventory.exec_mode);
   in.read("run_as", inventory.run_as);
+  in.read("limits", inventory.limits);
   in.read_word("source", inventory.source, parse_source);
   in.read_objects("gpus", inventory.gpus, read_gpu_info);
 }
@@ -75,6 +76,7 @@ Json encode_inventory(const NodeInventory& inventory) {
   put(json, "driver_version", inventory.driver_version);
   put(json, "exec_mode", inventory.exec_mode);
   put(json, "run_as", inventory.run_as);
+  put(json, "limits", inventory.limits);
   put(json, "source", to_string(inventory.source));
   json["gpus"] = list_of(inventory.gpus, encode_gpu_info);
   return json;

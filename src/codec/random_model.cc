@@ -79,6 +79,7 @@ NodeInventory RandomModel::inventory() {
   inventory.driver_version = text();
   inventory.exec_mode = text();
   inventory.run_as = text();
+  inventory.limits = text();
   inventory.source = static_cast<GpuSource>(rng_.below(3));
   inventory.gpus = list([&] { return gpu_info(); });
   return inventory;

@@ -19,6 +19,7 @@ struct NodeInventory {
   std::string driver_version;     // empty when there is no NVIDIA driver
   std::string exec_mode;          // "pgrp-only", "cgroup2-delegated", "simulated" or "none" (telemetry only)
   std::string run_as;             // the account jobs run as
+  std::string limits;             // what is limited by what: "memory=cgroup2,pids=cgroup2,cpus=none"
   GpuSource source = GpuSource::kNvml;
   std::vector<GpuInfo> gpus;
   friend bool operator==(const NodeInventory&, const NodeInventory&) = default;

@@ -169,13 +169,17 @@ void Orchestrator::on_report(const NodeId& node, const AttemptReport& report, Ti
   effects.view_changed = true;
 }
 
-// One GPU, not its node. It stays out of service until somebody clears it.
+// One GPU, not its node, unless processes there can't be ended. It stays out of service until somebody clears it.
 void Orchestrator::on_gpu_fault(const NodeId& node, const GpuFaultEvent& fault, Effects& effects) {
   const GpuRecord* gpu = cluster_.find_gpu(fault.gpu_uuid);
   if (gpu == nullptr || gpu->node != node || gpu->quarantine) return;
   const std::string reason = fmt::format("{}: {}", fault.fault, fault.message);
   cluster_.set_quarantine(fault.gpu_uuid, reason);
   effects.writes.push_back(PutSetting{"quarantine/" + fault.gpu_uuid.str(), reason});
+  if (fault.fault == "unkillable") {  // only a restart of the node helps
+    cluster_.set_drain(node, reason);
+    effects.writes.push_back(PutSetting{"drain/" + node.str(), reason});
+  }
   needs_plan_ = effects.view_changed = true;
   log::warn("orchestrator", "GPU quarantined by its node", {{"node", node.str()}, {"gpu", fault.gpu_uuid.str()}, {"reason", reason}});
 }

@@ -313,6 +313,25 @@ TEST_F(OrchestratorTest, AnAttemptThatNeverRanIsTriedAgainButNotForEver) {
   EXPECT_EQ(job(id).attempts.size(), 5u);
 }
 
+TEST_F(OrchestratorTest, AFaultThatANodeMeasuredTakesThatOneGpuOutOfService) {
+  join(2);
+  const auto fault = [](const std::string& gpu, const std::string& kind) {
+    return AgentInput{{NodeId("n1"), "i1", GpuFaultEvent{GpuUuid(gpu), kind, "4200 MiB are in use"}}};
+  };
+  step({fault("GPU-1", "leak"), fault("GPU-1", "leak"), fault("GPU-9", "leak")});
+  EXPECT_EQ(disk_.settings.size(), 1u) << "said again it changes nothing, and a GPU of nobody is ignored";
+  EXPECT_EQ(disk_.settings.at("quarantine/GPU-1"), "leak: 4200 MiB are in use");
+  submit(spec_of());
+  const JobId second = submit(spec_of())->job->id;
+  ASSERT_EQ(sent<StartCommand>().size(), 1u);
+  EXPECT_EQ(sent<StartCommand>()[0].gpu_uuids, std::vector<GpuUuid>{GpuUuid("GPU-0")});
+  EXPECT_EQ(job(second).state, JobState::kPending);
+  restart();
+  EXPECT_EQ(sent<StartCommand>().size(), 1u) << "nor after a restart";
+  step({fault("GPU-0", "unkillable")});
+  EXPECT_TRUE(disk_.settings.contains("drain/n1")) << "the node needs a person";
+}
+
 TEST_F(OrchestratorTest, AnExecErrorIsFinal) {
   join(1);
   const JobId id = submit(spec_of())->job->id;

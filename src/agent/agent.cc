@@ -1,13 +1,46 @@
 #include "agent/agent.h"
 
 #include <algorithm>
+#include <charconv>
 
+#include "base/files.h"
 #include "base/log.h"
 #include "base/secret.h"
 #include "bus/subjects.h"
 #include "codec/codec.h"
 
 namespace aether {
+namespace {
+
+// 0 when nothing was written yet.
+std::uint64_t read_leader(const std::string& path) {
+  if (path.empty()) return 0;
+  const auto text = read_file(path);
+  if (!text) return 0;
+  std::uint64_t epoch = 0;
+  std::from_chars(text->data(), text->data() + text->size(), epoch);
+  return epoch;
+}
+
+AgentCoreOptions core_options(const AgentOptions& options, GpuSource source) {
+  AgentCoreOptions core;
+  core.node = options.node;
+  core.host_name = options.host_name;
+  core.version = options.version;
+  core.boot_id = options.boot_id;
+  core.source = source;
+  core.heartbeat_interval = options.heartbeat_interval;
+  core.lease = options.lease;
+  core.leader_epoch = read_leader(options.leader_file);
+  if (!options.leader_file.empty())
+    core.remember_leader = [path = options.leader_file](std::uint64_t epoch) {
+      return write_file_durably(path, std::to_string(epoch) + "\n");
+    };
+  return core;
+}
+
+}  // namespace
+
 Agent::Agent(AgentOptions options, GpuDriver& driver, LoadSink* loads, ProcessRunner& runner, Bus& bus,
              const Clock& clock)
     : options_(std::move(options)),
@@ -16,10 +49,7 @@ Agent::Agent(AgentOptions options, GpuDriver& driver, LoadSink* loads, ProcessRu
       runner_(runner),
       bus_(bus),
       clock_(clock),
-      core_({options_.node, options_.host_name, options_.version, options_.boot_id, driver.source(),
-             options_.heartbeat_interval,
-             driver.source() == GpuSource::kNvml ? std::optional(options_.gpu_check) : std::nullopt},
-            runner, random_hex(16)) {}
+      core_(core_options(options_, driver.source()), runner, random_hex(16)) {}
 
 Agent::~Agent() { stop(); }
 
@@ -114,6 +144,8 @@ void Agent::run() {
     std::lock_guard lock(mutex_);
     counters_.commands = core_.counters().commands;
     counters_.starts_refused = core_.counters().starts_refused;
+    counters_.stale_leader = core_.counters().stale_leader;
+    counters_.leases_expired = core_.counters().leases_expired;
   }
 }
 

@@ -33,12 +33,14 @@ struct AgentOptions {
   std::chrono::milliseconds heartbeat_interval{2000};
   std::size_t spool_samples = 20000;
   GpuCheckOptions gpu_check;            // of real GPUs; nothing is left on a simulated one
+  LeaseOptions lease;
+  std::string leader_file;  // where the highest leader epoch seen is kept; empty = in memory only
 };
 
 struct AgentCounters {
   SamplerCounters sampler;
   std::uint64_t published = 0, spooled = 0, spool_dropped = 0;
-  std::uint64_t commands = 0, commands_rejected = 0, starts_refused = 0;
+  std::uint64_t commands = 0, commands_rejected = 0, starts_refused = 0, stale_leader = 0, leases_expired = 0;
 };
 
 class Agent {

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include <fmt/format.h>
+
 #include "base/log.h"
 
 namespace aether {
@@ -11,7 +13,10 @@ constexpr int kFaultRepeats = 3;
 }
 
 AgentCore::AgentCore(AgentCoreOptions options, ProcessRunner& runner, std::string incarnation)
-    : options_(std::move(options)), runner_(runner), incarnation_(std::move(incarnation)) {
+    : options_(std::move(options)),
+      runner_(runner),
+      incarnation_(std::move(incarnation)),
+      leader_epoch_(options_.leader_epoch) {
   if (options_.gpu_check) guard_.emplace(*options_.gpu_check, runner_);
 }
 
@@ -23,12 +28,14 @@ Mono AgentCore::next_step(Mono now) const {
 std::vector<AgentEvent> AgentCore::step(Mono now, std::span<const Input> inputs) {
   out_.clear();
   now_ = now;
+  if (!lease_from_) lease_from_ = now;
+  check_lease();  // first: after a pause the queue is older than the lease
   for (const Input& input : inputs) std::visit([&](const auto& value) { apply(value); }, input);
   if (guard_) say_gpu_news();
   if (now >= next_heartbeat_) {
     if (know_gpus_) say_faults();
     // Before the GPUs are known a heartbeat would introduce a node without any.
-    if (know_gpus_) say(HeartbeatEvent{++heartbeat_seq_, inventory_seq_, shown_attempts()});
+    if (know_gpus_) say_heartbeat();
     next_heartbeat_ = now + (know_gpus_ ? options_.heartbeat_interval : std::chrono::milliseconds(50));
   }
   return std::move(out_);
@@ -38,6 +45,7 @@ void AgentCore::apply(const Command& command) {
   if (command.node != options_.node) return;
   if (!command.agent_incarnation.empty() && command.agent_incarnation != incarnation_) return;
   ++counters_.commands;
+  if (!accept_leader(command)) return;
   std::visit([&](const auto& body) { obey(body); }, command.body);
 }
 
@@ -84,16 +92,72 @@ void AgentCore::apply(const Inventory& inventory) {
   say_hello();
 }
 
+bool AgentCore::accept_leader(const Command& command) {
+  const auto* start = std::get_if<StartCommand>(&command.body);
+  if (command.leader_epoch < leader_epoch_) {
+    ++counters_.stale_leader;
+    if (start != nullptr)
+      refuse(start->attempt, start->epoch, "STALE_LEADER",
+             fmt::format("epoch {} of the orchestrator; this node has obeyed {}", command.leader_epoch, leader_epoch_));
+    return false;
+  }
+  if (command.leader_epoch == leader_epoch_) return true;
+  if (options_.remember_leader)
+    if (const auto stored = options_.remember_leader(command.leader_epoch); !stored) {
+      if (start != nullptr) refuse(start->attempt, start->epoch, "JOURNAL_READ_ONLY", stored.error().message);
+      return false;
+    }
+  leader_epoch_ = command.leader_epoch;
+  return true;
+}
+
+bool AgentCore::knows(const AttemptId& attempt) const {
+  const auto known = runner_.attempts();
+  return std::any_of(known.begin(), known.end(), [&](const AttemptReport& report) { return report.attempt == attempt; });
+}
+
+void AgentCore::check_lease() {
+  const bool valid = lease_valid(now_);
+  if (valid == lease_was_valid_) return;
+  lease_was_valid_ = valid;
+  if (valid) {
+    log::info("agent", "the orchestrator answers again");
+    return;
+  }
+  ++counters_.leases_expired;
+  log::warn("agent", "no answer from the orchestrator; nothing new is started here until it answers");
+}
+
+// What may not outlive its lease is kept alive by this and by nothing else; its keeper ends it, agent or no agent.
+void AgentCore::renew_leases() {
+  for (const LaunchSpec& running : runner_.running()) {
+    if (running.spec.on_partition != OnPartition::kStopAfter) continue;
+    const Duration remaining =
+        options_.lease.stop_after(std::chrono::seconds(running.spec.stop_after_s)) - (now_ - *lease_from_);
+    if (remaining > Duration(0)) runner_.renew_lease(running.attempt, remaining);
+  }
+}
+
 void AgentCore::obey(const StartCommand& command) {
+  LaunchSpec launch{command.attempt, command.epoch, command.job_number, command.user, command.spec, command.gpu_uuids};
+  launch.lease_remaining =
+      options_.lease.stop_after(std::chrono::seconds(command.spec.stop_after_s)) - (now_ - *lease_from_);
+  const bool repeated = knows(command.attempt);
+  if (!repeated) {  // what is known gets its answer again, however late
+    if (!lease_valid(now_))
+      return refuse(command.attempt, command.epoch, "LEASE_EXPIRED", "the orchestrator has not answered this node for too long");
+    const auto boot_ms = std::chrono::duration_cast<std::chrono::milliseconds>(now_.time_since_epoch()).count();
+    if (command.not_after && (command.not_after->boot_id != options_.boot_id || boot_ms > command.not_after->boot_ms))
+      return refuse(command.attempt, command.epoch, "EXPIRED", "the order to start came too late");
+  }
   const bool all_here = std::all_of(command.gpu_uuids.begin(), command.gpu_uuids.end(), [&](const GpuUuid& uuid) {
     return std::any_of(gpus_.begin(), gpus_.end(), [&](const GpuInfo& gpu) { return gpu.gpu_uuid == uuid; });
   });
-  if (!all_here)
+  if (!all_here && !repeated)
     return refuse(command.attempt, command.epoch, "GPU_UNAVAILABLE", "this node does not list one of the GPUs now");
   if (const auto refusal = guard_ ? guard_->refuse_start(command) : std::nullopt)
     return refuse(command.attempt, command.epoch, refusal->code, refusal->message);
-  const auto launched = runner_.launch(
-      {command.attempt, command.epoch, command.job_number, command.user, command.spec, command.gpu_uuids});
+  const auto launched = runner_.launch(launch);
   if (launched) {
     if (guard_) guard_->started(command);
     loads_changed_ = true;
@@ -120,7 +184,19 @@ void AgentCore::obey(const StopCommand& command) {
 void AgentCore::obey(const ResultAckCommand& command) { runner_.forget(command.attempt); }
 
 void AgentCore::obey(const HeartbeatAckCommand& command) {
-  if (command.send_inventory && know_gpus_) say_hello();
+  // An orchestrator that does not know this agent yet does not count its heartbeats either: no lease from those.
+  if (command.send_inventory) {
+    if (know_gpus_) say_hello();
+    return;
+  }
+  const auto sent = sent_.find(command.heartbeat_seq);
+  if (sent == sent_.end()) return;
+  const bool newer = sent->second > *lease_from_;
+  if (newer) lease_from_ = sent->second;
+  sent_.erase(sent_.begin(), std::next(sent));
+  if (!newer) return;
+  check_lease();
+  renew_leases();
 }
 
 void AgentCore::obey(const ReadLogCommand& command) {
@@ -141,6 +217,29 @@ void AgentCore::refuse(const AttemptId& attempt, Epoch epoch, std::string code, 
 
 void AgentCore::say(decltype(AgentEvent::body) body) {
   out_.push_back({options_.node, incarnation_, std::move(body)});
+}
+
+// In parts that fit a message; the receiver believes that an attempt is missing only when it has them all.
+void AgentCore::say_heartbeat() {
+  ++heartbeat_seq_;
+  sent_[heartbeat_seq_] = now_;
+  while (!sent_.empty() && now_ - sent_.begin()->second > options_.lease.lease) sent_.erase(sent_.begin());
+  std::vector<std::vector<AttemptReport>> parts(1);
+  std::size_t bytes = 0;
+  for (AttemptReport& report : shown_attempts()) {
+    const std::size_t size = 300 + (report.exit ? 6 * report.exit->message.size() : 0);  // as JSON, escaped
+    if (bytes > 0 && bytes + size > options_.max_heartbeat_bytes) {
+      parts.emplace_back();
+      bytes = 0;
+    }
+    bytes += size;
+    parts.back().push_back(std::move(report));
+  }
+  const BootTime sent_at{options_.boot_id,
+                         std::chrono::duration_cast<std::chrono::milliseconds>(now_.time_since_epoch()).count()};
+  for (std::size_t i = 0; i < parts.size(); ++i)
+    say(HeartbeatEvent{heartbeat_seq_, inventory_seq_, std::move(parts[i]), sent_at, static_cast<int>(i) + 1,
+                       static_cast<int>(parts.size())});
 }
 
 void AgentCore::say_hello() {

@@ -3,6 +3,8 @@
 // code runs in an agent and in a simulation. Drive it so: collect inputs until next_heartbeat() at the latest, call
 // step() with them, publish what it returns in that order. One owner thread.
 #include <cstdint>
+#include <functional>
+#include <map>
 #include <optional>
 #include <span>
 #include <string>
@@ -12,6 +14,7 @@
 #include "agent/gpu_guard.h"
 #include "base/clock.h"
 #include "executor/process_runner.h"
+#include "model/lease.h"
 #include "model/message.h"
 #include "model/node.h"
 
@@ -26,6 +29,11 @@ struct AgentCoreOptions {
   std::chrono::milliseconds heartbeat_interval{2000};
   // GPUs are measured before a start and after an end; absent: what the runner says is believed.
   std::optional<GpuCheckOptions> gpu_check;
+  LeaseOptions lease;
+  std::size_t max_heartbeat_bytes = 48 * 1024;  // of one part, so that a bus message holds it
+  // The highest leader epoch seen, and how a higher one becomes durable before its first command is obeyed.
+  std::uint64_t leader_epoch = 0;
+  std::function<Result<void>(std::uint64_t)> remember_leader = {};
 };
 
 class AgentCore {
@@ -38,6 +46,8 @@ class AgentCore {
 
   struct Counters {
     std::uint64_t commands = 0, starts_refused = 0;
+    std::uint64_t stale_leader = 0;     // commands of an orchestrator that is no longer the one
+    std::uint64_t leases_expired = 0;   // times that nobody answered for as long as the lease
   };
 
   // `runner` has recovered. `incarnation` is new with each start of the agent.
@@ -53,6 +63,8 @@ class AgentCore {
   // True once after each change of what runs here.
   bool take_loads_changed() { return std::exchange(loads_changed_, false); }
 
+  // Starts are taken while this holds. A new agent has a lease of its own until somebody answers.
+  bool lease_valid(Mono now) const { return lease_from_ && now - *lease_from_ < options_.lease.lease; }
   const Counters& counters() const { return counters_; }
   const std::string& incarnation() const { return incarnation_; }
 
@@ -66,6 +78,11 @@ class AgentCore {
   void obey(const ResultAckCommand& command);
   void obey(const HeartbeatAckCommand& command);
   void obey(const ReadLogCommand& command);
+  bool accept_leader(const Command& command);
+  bool knows(const AttemptId& attempt) const;
+  void check_lease();
+  void renew_leases();
+  void say_heartbeat();
   void refuse(const AttemptId& attempt, Epoch epoch, std::string code, std::string message);
   void say(decltype(AgentEvent::body) body);
   void say_hello();
@@ -83,9 +100,14 @@ class AgentCore {
   std::uint64_t inventory_seq_ = 0;
   bool loads_changed_ = true;
   std::uint64_t heartbeat_seq_ = 0;
-  Mono next_heartbeat_{}, now_{};
+  Mono next_heartbeat_{};
+  Mono now_{};                           // of the step that runs
   std::optional<GpuGuard> guard_;
   std::vector<std::pair<GpuFinding, int>> faults_;  // with how often they are still to be said
+  std::optional<Mono> lease_from_;       // when the last acknowledged heartbeat was sent
+  bool lease_was_valid_ = true;
+  std::map<std::uint64_t, Mono> sent_;   // heartbeats without an answer
+  std::uint64_t leader_epoch_ = 0;
   Counters counters_;
   std::vector<AgentEvent> out_;  // of the step that runs
 };

@@ -70,6 +70,20 @@ std::vector<Alert> ThresholdAlerts::current(Time now) const {
   return out;
 }
 
+std::optional<Alert> ThresholdAlerts::set(const Alert& alert, bool bad, Time now) {
+  const auto it = alerts_.find(alert.id);
+  const bool is_open = it != alerts_.end() && !it->second.cleared_at;
+  if (bad == is_open) return std::nullopt;
+  if (!bad) {
+    it->second.cleared_at = now;
+    return it->second;
+  }
+  Alert& opened = alerts_[alert.id];
+  opened = alert;
+  opened.since = now;
+  return opened;
+}
+
 const Alert* ThresholdAlerts::find(const AlertId& id) const {
   const auto it = alerts_.find(id);
   return it == alerts_.end() ? nullptr : &it->second;

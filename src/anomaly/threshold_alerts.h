@@ -50,6 +50,9 @@ class ThresholdAlerts {
   // An external GPU that nobody reports any more is forgotten with its alerts.
   void forget(const GpuUuid& gpu);
 
+  // Findings that are not about one GPU: open while `bad`, under the id that `alert` brings. The alert, when it changed.
+  std::optional<Alert> set(const Alert& alert, bool bad, Time now);
+
   // False when there is no such alert.
   bool acknowledge(const AlertId& id);
   bool is_idle(const GpuUuid& gpu) const;

@@ -137,5 +137,18 @@ TEST_F(ThresholdAlertsTest, AcknowledgingIsRemembered) {
   EXPECT_TRUE(alerts_.find(AlertId("temperature/GPU-1"))->acknowledged);
 }
 
+TEST(ThresholdAlerts, AFindingOfTheFleetOpensOnceAndClears) {
+  ThresholdAlerts alerts;
+  const Time now{std::chrono::seconds(1'700'000'000)};
+  Alert alert;
+  alert.id = AlertId("mass_loss/fleet");
+  EXPECT_FALSE(alerts.set(alert, false, now));
+  ASSERT_TRUE(alerts.set(alert, true, now));
+  EXPECT_FALSE(alerts.set(alert, true, now));
+  EXPECT_EQ(alerts.find(alert.id)->since, now);
+  EXPECT_EQ(alerts.set(alert, false, now)->cleared_at, now);
+  EXPECT_FALSE(alerts.set(alert, false, now));
+}
+
 }  // namespace
 }  // namespace aether

@@ -453,6 +453,11 @@ TEST_F(ApiRoutes, OperatorsTakeThingsOutOfServiceWithAReason) {
   EXPECT_EQ(post("/api/v1/nodes/n1/drain", R"({"reason":"new fan"})").json["state"], "drained");
   EXPECT_EQ(get("/api/v1/nodes/n1").json["drain_reason"], "new fan");
   EXPECT_EQ(post("/api/v1/nodes/n1/undrain").json["state"], "up");
+  EXPECT_EQ(write("DELETE", "/api/v1/nodes/n1").status, 409) << "it answers";
+  EXPECT_EQ(write("DELETE", "/api/v1/nodes/x").status, 404);
+  EXPECT_EQ(post("/api/v1/nodes/n1/drain", R"({"reason":"gone"})").status, 202);
+  EXPECT_EQ(write("DELETE", "/api/v1/nodes/n1").json["forgotten"], true);
+  EXPECT_EQ(get("/api/v1/nodes/n1").status, 404);
   control_.publish([](ClusterView& view) { view.alerts.emplace_back().id = AlertId("idle/GPU-0"); });
   EXPECT_EQ(post("/api/v1/alerts/idle%2FGPU-0/acknowledge").json["acknowledged"], true);
 }

@@ -104,6 +104,17 @@ class FakeControl final : public Control {
     });
     reply({});
   }
+  void forget_node(NodeId node, Reply<void> reply) override {
+    bool known = false, up = false;
+    publish([&](ClusterView& view) {
+      const auto it = view.nodes.find(node);
+      known = it != view.nodes.end();
+      up = known && it->second.state == NodeState::kUp;
+      if (known && !up) view.nodes.erase(it);
+    });
+    if (!known) return reply(fail(ErrorCode::kNotFound, "no node " + node.str()));
+    reply(up ? fail(ErrorCode::kConflict, "it answers") : Result<void>());
+  }
   void acknowledge(AlertId id, Reply<void> reply) override {
     bool known = false;
     publish([&](ClusterView& view) {

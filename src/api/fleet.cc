@@ -125,6 +125,16 @@ void set_drain(Context& context, bool takes_out, const Request& request, const R
   });
 }
 
+// The operator's word that a node is gone for good.
+void forget_node(Context& context, const Request& request, const Responder& respond) {
+  if (auto refusal = refuse_unknown_query(request, {})) return respond(*refusal);
+  const NodeId node(request.params.at("node"));
+  context.control.forget_node(node, [request, respond, node](Result<void> result) {
+    if (!result) return respond(http::problem(result.error(), request));
+    respond(ok({{"node", node.str()}, {"forgotten", true}}, 202));
+  });
+}
+
 void acknowledge(Context& context, const Request& request, const Responder& respond) {
   if (auto refusal = refuse_unknown_query(request, {})) return respond(*refusal);
   auto body = read_body(request);
@@ -202,6 +212,8 @@ void add_fleet_routes(http::Server& server, Context& context) {
         [](Context& c, const Request& q, const Responder& r) { set_drain(c, true, q, r); });
   write("/api/v1/nodes/{node}/undrain",
         [](Context& c, const Request& q, const Responder& r) { set_drain(c, false, q, r); });
+  server.route_async("DELETE", "/api/v1/nodes/{node}", Access::kWrite,
+                     [&context](const Request& q, const Responder& r) { forget_node(context, q, r); });
   write("/api/v1/alerts/{id}/acknowledge",
         [](Context& c, const Request& q, const Responder& r) { acknowledge(c, q, r); });
 }

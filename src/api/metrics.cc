@@ -131,6 +131,14 @@ void add_orchestrator(Exposition& out, const OrchestratorCounters& counters) {
   counter("aether_agent_events_rejected_total", "Messages of agents refused.", counters.events_rejected);
   counter("aether_agent_reports_stale_total", "Reports about attempts that are no longer current.",
           counters.reports_stale);
+  counter("aether_starts_resent_total", "Starts published again for want of an acknowledgement.", counters.starts_resent);
+  counter("aether_starts_expired_total", "Starts that their node did not take in time; placed again.", counters.starts_expired);
+  counter("aether_starts_refused_total", "Starts that a node refused, for now or for good.", counters.starts_refused);
+  counter("aether_agents_refused_total", "Messages of agents whose node name is another's.", counters.agents_refused);
+  counter("aether_attempts_fenced_total", "Attempts given up because their silent node has ended them by itself.",
+          counters.attempts_fenced);
+  counter("aether_attempts_superseded_total", "Orders to end an attempt that had been given up.",
+          counters.attempts_superseded);
   counter("aether_jobs_submitted_total", "Jobs accepted.", counters.jobs_submitted);
   counter("aether_jobs_finished_total", "Jobs that reached a final state.", counters.jobs_finished);
   counter("aether_placements_total", "Jobs given GPUs.", counters.placements);

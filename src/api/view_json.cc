@@ -109,7 +109,8 @@ Json flags_of(const Job& job, const ClusterView& view) {
   const Attempt* attempt = job.last_attempt();
   if (attempt == nullptr || !holds_gpus(job.state)) return flags;
   const auto node = view.nodes.find(attempt->placement.node);
-  if (node != view.nodes.end() && (node->second.state == NodeState::kStale || node->second.state == NodeState::kDown))
+  // Not in the view: not heard since the orchestrator started.
+  if (node == view.nodes.end() || node->second.state == NodeState::kStale || node->second.state == NodeState::kDown)
     flags.push_back("UNREACHABLE");
   return flags;
 }

@@ -51,6 +51,8 @@ std::string metrics_text(const Agent& agent, const Bus& bus) {
   write_counter(out, "commands_total", "Commands received.", counters.commands);
   write_counter(out, "commands_rejected_total", "Commands that could not be decoded.", counters.commands_rejected);
   write_counter(out, "starts_refused_total", "Starts that were refused.", counters.starts_refused);
+  write_counter(out, "stale_leader_total", "Commands of an orchestrator that is no longer the one.", counters.stale_leader);
+  write_counter(out, "leases_expired_total", "Times that no answer came for as long as the lease.", counters.leases_expired);
   write_counter(out, "bus_dropped_total", "Messages that a full subscription dropped.", bus.counters().dropped);
   return out;
 }

@@ -177,6 +177,7 @@ Result<std::unique_ptr<AgentRole>> AgentRole::open(const Settings& settings, con
   options.boot_id = boot_id();
   options.sampler.interval = std::chrono::milliseconds(settings.sample_interval_ms);
   options.heartbeat_interval = std::chrono::milliseconds(settings.heartbeat_interval_ms);
+  options.leader_file = settings.state_dir + "/leader_epoch";
   role->agent_ = std::make_unique<Agent>(std::move(options), *role->gpus_.driver, role->gpus_.loads, *role->runner_, bus, clock);
   register_agent_metrics(*role->server_, *role->agent_, bus);
   log::info("agent", role->gpus_.note, {{"node", settings.node}});

@@ -126,6 +126,12 @@ void Cluster::release(const AttemptId& attempt, Time now) {
   }
 }
 
+void Cluster::forget(const NodeId& node) {
+  std::erase_if(gpus_, [&](const auto& entry) { return entry.second.node == node; });
+  nodes_.erase(node);
+  drained_.erase(node);
+}
+
 void Cluster::set_quarantine(const GpuUuid& gpu, std::optional<std::string> reason) {
   if (reason)
     quarantined_[gpu] = *reason;

@@ -66,6 +66,8 @@ class Cluster {
   // part of the key under which the store holds the allocation.
   void allocate(const Attempt& attempt, const std::map<GpuUuid, int>& stored_slots = {});
   void release(const AttemptId& attempt, Time now);
+  // A node that never comes back, with its GPUs. Nothing is allocated on them any more.
+  void forget(const NodeId& node);
   void set_quarantine(const GpuUuid& gpu, std::optional<std::string> reason);
   void set_drain(const NodeId& node, std::optional<std::string> reason);
 

@@ -7,6 +7,8 @@
 namespace aether::codec {
 namespace {
 
+constexpr int kMaxHeartbeatParts = 1000;
+
 // ---- bodies, written ----
 
 struct WriteBody {
@@ -20,6 +22,7 @@ struct WriteBody {
     put(json, "user", command.user);
     json["spec"] = encode_job_spec(command.spec);
     json["gpu_uuids"] = id_list(command.gpu_uuids);
+    if (command.not_after) json["not_after"] = encode_boot_time(*command.not_after);
   }
   void operator()(const StopCommand& command) {
     put(json, "kind", "stop");
@@ -56,6 +59,11 @@ struct WriteBody {
     put(json, "heartbeat_seq", event.heartbeat_seq);
     put(json, "inventory_seq", event.inventory_seq);
     json["attempts"] = list_of(event.attempts, encode_report);
+    if (!event.sent_at.boot_id.empty()) json["sent_at"] = encode_boot_time(event.sent_at);
+    if (event.parts > 1) {
+      put(json, "part", event.part);
+      put(json, "parts", event.parts);
+    }
   }
   void operator()(const AttemptReport& report) {
     json.update(encode_report(report));
@@ -81,6 +89,12 @@ struct WriteBody {
     put(json, "error", event.error);
   }
 
+  static Json encode_boot_time(const BootTime& time) {
+    Json out = Json::object();
+    put(out, "boot_id", time.boot_id);
+    put(out, "boot_ms", time.boot_ms);
+    return out;
+  }
   static Json encode_report(const AttemptReport& report) {
     Json out = Json::object();
     put_attempt(out, report.attempt);
@@ -103,6 +117,11 @@ struct WriteBody {
 
 // ---- bodies, read ----
 
+void read_boot_time(Fields& in, BootTime& time) {
+  in.need("boot_id", time.boot_id);
+  in.need("boot_ms", time.boot_ms);
+}
+
 void read_start(Fields& in, StartCommand& command) {
   need_attempt(in, command.attempt);
   in.need("epoch", command.epoch);
@@ -111,6 +130,7 @@ void read_start(Fields& in, StartCommand& command) {
   in.require("spec");
   in.read_object("spec", command.spec, read_spec_fields);
   in.read("gpu_uuids", command.gpu_uuids);
+  in.read_object("not_after", command.not_after, read_boot_time);
 }
 
 void read_stop(Fields& in, StopCommand& command) {
@@ -162,6 +182,12 @@ void read_heartbeat(Fields& in, HeartbeatEvent& event) {
   in.need("heartbeat_seq", event.heartbeat_seq);
   in.read("inventory_seq", event.inventory_seq);
   in.read_objects("attempts", event.attempts, read_report);
+  in.read_object("sent_at", event.sent_at, read_boot_time);
+  in.read("part", event.part);
+  in.read("parts", event.parts);
+  if (in.failed()) return;
+  if (event.parts < 1 || event.parts > kMaxHeartbeatParts) in.report("parts", "out of range");
+  if (event.part < 1 || event.part > event.parts) in.report("part", "out of range");
 }
 
 void read_gpu_fault(Fields& in, GpuFaultEvent& event) {
@@ -234,6 +260,8 @@ std::string encode_envelope(const Message& message) {
   put(json, "v", kProtocolVersion);
   put(json, "node", message.node);
   put(json, "incarnation", message.agent_incarnation);
+  if constexpr (std::is_same_v<Message, Command>)
+    if (message.leader_epoch > 0) put(json, "leader_epoch", message.leader_epoch);
   return dump(json);
 }
 
@@ -252,6 +280,7 @@ Result<Message> decode_envelope(std::string_view text, BodyReader<Message> (*fin
   std::string kind;
   need_node(in, "node", message.node);
   in.read("incarnation", message.agent_incarnation);
+  if constexpr (std::is_same_v<Message, Command>) in.read("leader_epoch", message.leader_epoch);
   in.need("kind", kind);
   if (error) return fail(std::move(*error));
   const BodyReader<Message> read_fields = find_reader(kind);

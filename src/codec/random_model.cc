@@ -236,10 +236,12 @@ Command RandomModel::command(std::size_t kind) {
   Command command;
   command.node = NodeId(name());
   command.agent_incarnation = text();
+  command.leader_epoch = rng_.next();
   switch (kind) {
     case 0:
       command.body = StartCommand{attempt_id(), rng_.next(), integer(99), text(), spec(),
-                                  list([&] { return GpuUuid("GPU-" + name()); })};
+                                  list([&] { return GpuUuid("GPU-" + name()); }),
+                                  maybe([&] { return BootTime{text(), integer(1'000'000)}; })};
       break;
     case 1: command.body = StopCommand{attempt_id(), rng_.next(), text(), integer(600)}; break;
     case 2: command.body = ResultAckCommand{attempt_id(), rng_.next()}; break;
@@ -262,7 +264,10 @@ AgentEvent RandomModel::event(std::size_t kind) {
   event.agent_incarnation = text();
   switch (kind) {
     case 0: event.body = HelloEvent{inventory()}; break;
-    case 1: event.body = HeartbeatEvent{rng_.next(), rng_.next(), list([&] { return report(); })}; break;
+    case 1:
+      event.body = HeartbeatEvent{rng_.next(), rng_.next(), list([&] { return report(); }),
+                                  coin() ? BootTime{} : BootTime{name(), integer(1'000'000)}, 1, 1 + static_cast<int>(integer(9))};
+      break;
     case 2: event.body = report(); break;
     case 3: event.body = RefusedEvent{attempt_id(), rng_.next(), text(), text()}; break;
     case 4: event.body = GpuFaultEvent{GpuUuid("GPU-" + name()), text(), text()}; break;

@@ -15,6 +15,13 @@ namespace aether {
 
 inline constexpr int kProtocolVersion = 1;
 
+// A moment on one machine's own boot clock (CLOCK_BOOTTIME); means nothing after a reboot.
+struct BootTime {
+  std::string boot_id;
+  std::int64_t boot_ms = 0;
+  friend bool operator==(const BootTime&, const BootTime&) = default;
+};
+
 // ---- orchestrator -> agent, on aether.commands.<node> ----
 
 struct StartCommand {
@@ -24,6 +31,7 @@ struct StartCommand {
   std::string user;
   JobSpec spec;
   std::vector<GpuUuid> gpu_uuids;
+  std::optional<BootTime> not_after = {};  // of the node; later, or on another boot, it is refused ("EXPIRED")
   friend bool operator==(const StartCommand&, const StartCommand&) = default;
 };
 struct StopCommand {
@@ -39,6 +47,7 @@ struct ResultAckCommand {
   Epoch epoch = 0;
   friend bool operator==(const ResultAckCommand&, const ResultAckCommand&) = default;
 };
+// Renews the node's lease, counted from when that heartbeat was sent; not with `send_inventory`.
 struct HeartbeatAckCommand {
   std::uint64_t heartbeat_seq = 0;
   bool send_inventory = false;   // the orchestrator does not know this incarnation yet
@@ -57,6 +66,7 @@ struct Command {
   NodeId node;
   std::string agent_incarnation;  // empty = any
   std::variant<StartCommand, StopCommand, ResultAckCommand, HeartbeatAckCommand, ReadLogCommand> body;
+  std::uint64_t leader_epoch = 0;  // grows with every orchestrator; an agent obeys none lower than it has seen
   friend bool operator==(const Command&, const Command&) = default;
 };
 
@@ -79,14 +89,17 @@ struct AttemptReport {
 struct HeartbeatEvent {
   std::uint64_t heartbeat_seq = 0;
   std::uint64_t inventory_seq = 0;       // of the newest inventory: who has an older one asks for it
-  std::vector<AttemptReport> attempts;   // all the agent has not been told to forget
+  std::vector<AttemptReport> attempts;   // all parts together: all the agent has not been told to forget
+  BootTime sent_at = {};                 // empty boot id: not known
+  int part = 1, parts = 1;               // of the heartbeat with this number
   friend bool operator==(const HeartbeatEvent&, const HeartbeatEvent&) = default;
 };
 // The answer to a StartCommand that was not taken. Taking it is an AttemptReport with STARTING.
 struct RefusedEvent {
   AttemptId attempt;
   Epoch epoch = 0;
-  std::string code;      // "STALE_EPOCH", "CANCELLED", "GPU_UNAVAILABLE", "WRONG_TARGET", "JOURNAL_READ_ONLY"
+  std::string code;      // final: "STALE_EPOCH", "CANCELLED", "EXPIRED", "WRONG_TARGET"; only for now: "GPU_UNAVAILABLE",
+                         // "JOURNAL_READ_ONLY", "LEASE_EXPIRED", "STALE_LEADER"
   std::string message;
   friend bool operator==(const RefusedEvent&, const RefusedEvent&) = default;
 };

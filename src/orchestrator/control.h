@@ -51,6 +51,10 @@ struct OrchestratorCounters {
   std::uint64_t samples_received = 0, samples_rejected = 0, samples_stored = 0, samples_dropped = 0;
   std::uint64_t bus_dropped = 0;             // messages, by full subscriptions
   std::uint64_t events_rejected = 0, reports_stale = 0;
+  std::uint64_t starts_resent = 0, starts_expired = 0, starts_refused = 0;
+  std::uint64_t agents_refused = 0;          // messages of an agent whose node name is another's
+  std::uint64_t attempts_superseded = 0;     // orders to end an attempt that has been given up here
+  std::uint64_t attempts_fenced = 0;         // given up because its node must have ended it by itself
   std::uint64_t jobs_submitted = 0, jobs_finished = 0, placements = 0;
   std::uint64_t predictions = 0, prediction_fallbacks = 0;
   std::uint64_t commits = 0, cycles = 0;
@@ -122,6 +126,8 @@ class Control {
                       Reply<std::shared_ptr<const Job>> reply) = 0;
   virtual void set_quarantine(GpuUuid gpu, std::optional<std::string> reason, Reply<void> reply) = 0;
   virtual void set_drain(NodeId node, std::optional<std::string> reason, Reply<void> reply) = 0;
+  // The operator's word that the node is gone for good: its attempts end as NODE_FAIL. kConflict while it answers.
+  virtual void forget_node(NodeId node, Reply<void> reply) = 0;
   virtual void acknowledge(AlertId alert, Reply<void> reply) = 0;
   // Asks the agent that ran the job's last attempt; kTimeout after 2 s without an answer.
   virtual void read_log(JobId job, std::string stream, std::int64_t offset, std::int64_t limit,

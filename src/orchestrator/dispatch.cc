@@ -25,6 +25,12 @@ void Orchestrator::acknowledge_outstanding(const AttemptId& id, const std::strin
 void Orchestrator::resend(Time now, Effects& effects) {
   for (auto& [key, waiting] : outstanding_) {
     if (now < waiting.next_at) continue;
+    if (const auto* start = std::get_if<StartCommand>(&waiting.command.body)) {
+      const bool over = start_is_over(*start, leases_.clock(waiting.command.node));
+      if (over || (start->not_after && waiting.sends >= options_.max_start_sends)) continue;
+      ++waiting.sends;
+      ++counters_.starts_resent;
+    }
     effects.commands.push_back(waiting.command);
     waiting.delay = std::min(waiting.delay * 2, options_.resend_last);
     waiting.next_at = now + waiting.delay;
@@ -34,7 +40,8 @@ void Orchestrator::resend(Time now, Effects& effects) {
 void Orchestrator::send_start(const Job& job, const Attempt& attempt, Time now, Effects& effects) {
   Command command{attempt.placement.node, "", StartCommand{attempt.id, attempt.epoch, job.number, job.user,
                                                            spec_of_attempt(job, attempt),
-                                                           attempt.placement.gpu_uuids}};
+                                                           attempt.placement.gpu_uuids,
+                                                           leases_.start_limit(attempt.placement.node)}};
   put_outstanding(attempt.id, attempt.epoch, "start", std::move(command), now, effects);
 }
 
@@ -64,6 +71,7 @@ void Orchestrator::start(Job& job, PlacementRecord record, Time now, Effects& ef
   placements_[job.id] = std::make_shared<const PlacementRecord>(std::move(record));
   waiting_.erase(job.id);
   job.attempts.push_back(attempt);
+  placed_[attempt.placement.node].insert(job.id);
   set_job_state(job, JobState::kAssigned, "scheduler", placements_[job.id]->summary, now, effects);
   send_start(job, attempt, now, effects);
   ++counters_.placements;
@@ -80,55 +88,51 @@ void Orchestrator::apply(AgentInput& input, Time now, Effects& effects) {
 }
 
 void Orchestrator::on_inventory(const NodeInventory& inventory, Time now, Effects& effects) {
-  const NodeRecord* known = cluster_.find_node(inventory.node);
-  const bool overtaken = known != nullptr && known->inventory.agent_incarnation == inventory.agent_incarnation &&
-                         known->inventory.inventory_seq > inventory.inventory_seq;
+  const NodeRecord* before = cluster_.find_node(inventory.node);
+  const bool overtaken = before != nullptr && before->inventory.agent_incarnation == inventory.agent_incarnation &&
+                         before->inventory.inventory_seq > inventory.inventory_seq;
   if (overtaken) return;
-  if (known == nullptr || known->inventory.agent_incarnation != inventory.agent_incarnation)
+  const auto admission = leases_.admit(inventory, mono_);
+  if (admission == NodeLeases::Admission::kRefused) {
+    ++counters_.agents_refused;
+    log::warn("orchestrator", "an agent was refused: another one has this node's name", {{"node", inventory.node.str()}});
+    return;
+  }
+  if (admission == NodeLeases::Admission::kNew || before == nullptr)
     log::info("orchestrator", "node joined", {{"node", inventory.node.str()}, {"gpus", inventory.gpus.size()},
                                               {"source", to_string(inventory.source)}});
+  else if (admission != NodeLeases::Admission::kSame)
+    log::info("orchestrator", admission == NodeLeases::Admission::kRebooted ? "node was started again" : "agent was started again",
+              {{"node", inventory.node.str()}});
   cluster_.apply_inventory(inventory, now);
   needs_plan_ = effects.view_changed = true;
 }
 
 void Orchestrator::on_heartbeat(const AgentEvent& event, const HeartbeatEvent& heartbeat, Time now, Effects& effects) {
+  const auto heard = leases_.hear(event.node, event.agent_incarnation, heartbeat, mono_);
+  if (heard.sender == NodeLeases::Admission::kRefused) {
+    ++counters_.agents_refused;
+    return;
+  }
   const NodeRecord* node = cluster_.find_node(event.node);
-  const bool known = node != nullptr && node->inventory.agent_incarnation == event.agent_incarnation;
+  const bool known = node != nullptr && heard.sender == NodeLeases::Admission::kSame;
   const bool current = known && node->inventory.inventory_seq >= heartbeat.inventory_seq;  // else its hello was lost
-  effects.commands.push_back({event.node, event.agent_incarnation, HeartbeatAckCommand{heartbeat.heartbeat_seq, !current}});
+  // The acknowledgement renews the node's lease: only for what is counted here too.
+  if (!known || heard.whole)
+    effects.commands.push_back({event.node, event.agent_incarnation, HeartbeatAckCommand{heartbeat.heartbeat_seq, !current}});
   if (!known) return;
+  for (const AttemptReport& report : heartbeat.attempts) on_report(event.node, report, now, effects);
+  if (!heard.whole) return;
   if (node->state != NodeState::kUp) needs_plan_ = true;
   cluster_.apply_heartbeat(event.node, now);
-  std::set<AttemptId> listed;
-  for (const AttemptReport& report : heartbeat.attempts) {
-    listed.insert(report.attempt);
-    on_report(event.node, report, now, effects);
-  }
-  find_lost(event.node, listed, now, effects);
+  find_lost(event.node, heartbeat.sent_at, heard.listed, now, effects);
 }
 
-// Attempts that the node once acknowledged and does not list any more: their outcome will never be known.
-void Orchestrator::find_lost(const NodeId& node, const std::set<AttemptId>& listed, Time now, Effects& effects) {
-  std::vector<JobId> lost;
-  for (auto& [id, job] : live_) {
-    const Attempt* attempt = job.last_attempt();
-    if (attempt == nullptr || !holds_gpus(attempt->state) || attempt->placement.node != node) continue;
-    const bool acknowledged = attempt->state != JobState::kAssigned && !outstanding_.contains({attempt->id, "start"}) &&
-                              !outstanding_.contains({attempt->id, "stop"});
-    if (!acknowledged || listed.contains(attempt->id)) {
-      missing_since_.erase(attempt->id);
-      continue;
-    }
-    const Time since = missing_since_.try_emplace(attempt->id, now).first->second;
-    if (now - since >= options_.lost_after) lost.push_back(id);
-  }
-  for (const JobId& id : lost) {
-    Job& job = live_.at(id);
-    ExitStatus exit;
-    exit.cause = ExitCause::kLostExit;
-    exit.message = "its node no longer knows it; the exit code is unknown";
-    end_attempt(job, job.attempts.back(), exit, now, now, effects);
-  }
+// The node still runs what has been given up here; something else may run in its place.
+void Orchestrator::stop_superseded(const NodeId& node, const AttemptReport& report, const Job& job, Effects& effects) {
+  ++counters_.attempts_superseded;
+  effects.commands.push_back({node, "", StopCommand{report.attempt, report.epoch,
+                                                    std::string(to_string(ExitCause::kNodeLost)), job.spec.grace_s}});
 }
 
 void Orchestrator::on_report(const NodeId& node, const AttemptReport& report, Time now, Effects& effects) {
@@ -140,11 +144,20 @@ void Orchestrator::on_report(const NodeId& node, const AttemptReport& report, Ti
   if (job != nullptr)
     for (Attempt& candidate : job->attempts)
       if (candidate.id == report.attempt && candidate.epoch == report.epoch) attempt = &candidate;
+  if (attempt != nullptr && attempt->placement.node != node) {
+    ++counters_.reports_stale;
+    return;  // not that node's to tell
+  }
   if (attempt == nullptr || is_terminal(attempt->state)) {
     ++counters_.reports_stale;
+    const auto shown = shown_.find(report.attempt.job);
+    const Job* given_up = attempt != nullptr ? job : nullptr;
+    if (job == nullptr && shown != shown_.end() && is_terminal(shown->second->state)) given_up = shown->second.get();
+    if (given_up != nullptr && !is_terminal(report.state)) stop_superseded(node, report, *given_up, effects);
     return acknowledge_result();
   }
   acknowledge_outstanding(attempt->id, "start", effects);
+  homes_[attempt->id] = {leases_.incarnation(node), leases_.boot_id(node)};
   if (is_terminal(report.state)) {
     const ExitStatus exit = report.exit.value_or(ExitStatus{std::nullopt, std::nullopt, false, ExitCause::kLostExit, ""});
     if (report.started_at) attempt->started_at = report.started_at;
@@ -189,7 +202,11 @@ void Orchestrator::on_refused(const NodeId& node, const RefusedEvent& refused, T
   if (job == nullptr || job->attempts.empty()) return;
   Attempt& attempt = job->attempts.back();
   if (attempt.id != refused.attempt || attempt.epoch != refused.epoch || is_terminal(attempt.state)) return;
-  if (refused.code == "GPU_UNAVAILABLE" || refused.code == "FOREIGN_PROCESS" || refused.code == "INSUFFICIENT_VRAM" || refused.code == "JOURNAL_READ_ONLY") {
+  if (attempt.placement.node != node) return;
+  ++counters_.starts_refused;
+  static const std::set<std::string> kForNow = {"GPU_UNAVAILABLE", "FOREIGN_PROCESS", "INSUFFICIENT_VRAM",
+                                                "JOURNAL_READ_ONLY", "LEASE_EXPIRED", "STALE_LEADER"};
+  if (kForNow.contains(refused.code)) {
     log::warn("orchestrator", "start refused for now",
               {{"node", node.str()}, {"attempt", to_string(attempt.id)}, {"code", refused.code}, {"why", refused.message}});
     return;  // temporary: the outbox sends it again
@@ -205,6 +222,8 @@ void Orchestrator::end_attempt(Job& job, Attempt& attempt, const ExitStatus& exi
   acknowledge_outstanding(attempt.id, "start", effects);
   acknowledge_outstanding(attempt.id, "stop", effects);
   missing_since_.erase(attempt.id);
+  homes_.erase(attempt.id);
+  placed_[attempt.placement.node].erase(job.id);
   attempt.exit = exit;
   attempt.ended_at = ended_at;
   attempt.state = terminal_state(exit);
@@ -222,6 +241,9 @@ void Orchestrator::end_attempt(Job& job, Attempt& attempt, const ExitStatus& exi
     return set_job_state(job, JobState::kPending, "orchestrator", exit.message, now, effects);
   if (!never_ran && plan_restart(job, attempt, now))
     return set_job_state(job, JobState::kPending, "scheduler", "attempt ended " + std::string(to_string(attempt.state)), now, effects);
+  // Its node has ended it by itself, as the user chose, so that this is safe.
+  if (exit.cause == ExitCause::kNodeLost && job.spec.on_partition == OnPartition::kStopAfter && !cancelled)
+    return set_job_state(job, JobState::kPending, "orchestrator", exit.message, now, effects);
   const JobState end = never_ran && cancelled ? JobState::kCancelled : attempt.state;
   set_job_state(job, end, "agent", exit.message.empty() ? std::string(to_string(exit.cause)) : exit.message, now, effects);
   finish(job, now);

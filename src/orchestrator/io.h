@@ -47,6 +47,7 @@ struct UpdateInput {
 };
 struct QuarantineInput { GpuUuid gpu; std::optional<std::string> reason; Control::Reply<void> reply; };
 struct DrainInput { NodeId node; std::optional<std::string> reason; Control::Reply<void> reply; };
+struct ForgetNodeInput { NodeId node; Control::Reply<void> reply; };
 struct AcknowledgeInput { AlertId alert; Control::Reply<void> reply; };
 struct ReadLogInput {
   JobId job;
@@ -61,6 +62,7 @@ struct CarbonInput { CarbonReport report; };
 struct RejectedInput { bool telemetry = false; };
 
 using Input = std::variant<SampleInput, AgentInput, SubmitInput, ActInput, UpdateInput, QuarantineInput, DrainInput,
+                           ForgetNodeInput,
                            AcknowledgeInput, ReadLogInput, PredictionsInput, CarbonInput, RejectedInput>;
 
 // ---- out ----

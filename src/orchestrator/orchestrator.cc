@@ -18,7 +18,9 @@ Orchestrator::Orchestrator(OrchestratorOptions options, StoredState state, Epoch
       cluster_(options_.cluster),
       alerts_(options_.alerts),
       last_number_(state.last_job_number),
-      last_request_id_(rng_.next() >> 16) {
+      last_request_id_(rng_.next() >> 16),
+      leases_(options_.lease),
+      leader_epoch_(first_epoch) {
   for (const auto& [key, value] : state.settings) {
     if (key.starts_with("quarantine/")) cluster_.set_quarantine(GpuUuid(key.substr(11)), value);
     if (key.starts_with("drain/")) cluster_.set_drain(NodeId(key.substr(6)), value);
@@ -57,12 +59,15 @@ void Orchestrator::add_epochs(Epoch first, std::uint64_t count) {
   epochs_left_ = count;
 }
 
-Effects Orchestrator::step(Time now, std::span<Input> inputs) {
+Effects Orchestrator::step(Time now, Mono mono, std::span<Input> inputs) {
   Effects effects;
+  mono_ = mono;
+  if (!std::exchange(watches_placed_, true)) watch_placed();
   for (Input& input : inputs) std::visit([&](auto& value) { apply(value, now, effects); }, input);
   if (now - last_second_ >= std::chrono::seconds(1)) {
     last_second_ = now;
     cluster_.refresh(now);
+    check_leases(now, effects);
     judge_alerts(now, effects);
     effects.view_changed = true;  // ages and states move with time
     if (now - last_minute_ >= std::chrono::minutes(1)) {
@@ -76,6 +81,7 @@ Effects Orchestrator::step(Time now, std::span<Input> inputs) {
   resend(now, effects);
   if (now - last_plan_ >= kReplanEvery && !live_.empty()) needs_plan_ = true;
   plan(now, effects);
+  for (Command& command : effects.commands) command.leader_epoch = leader_epoch_;
   if (!effects.writes.empty()) ++counters_.commits;
   return effects;
 }

@@ -15,6 +15,7 @@
 #include "anomaly/threshold_alerts.h"
 #include "base/rng.h"
 #include "cluster/cluster.h"
+#include "cluster/node_leases.h"
 #include "orchestrator/control.h"
 #include "orchestrator/io.h"
 #include "scheduler/scheduler.h"
@@ -30,6 +31,8 @@ struct OrchestratorOptions {
   std::size_t max_recent = 500;            // finished jobs kept in memory
   int max_launch_tries = 5;                // attempts that never ran, per job
   bool use_predictor = true;
+  LeaseOptions lease;
+  int max_start_sends = 20;                // of one start
   std::chrono::seconds resend_first{1}, resend_last{20};
   std::chrono::seconds retry_first{2}, retry_last{300};  // pause before a retry, doubled each time
   std::chrono::seconds log_timeout{2};
@@ -38,11 +41,14 @@ struct OrchestratorOptions {
 
 class Orchestrator {
  public:
-  // `first_epoch`..`first_epoch + epochs - 1` belong to this instance. `seed`: for job ids only.
+  // `first_epoch`..`first_epoch + epochs - 1` belong to this instance; the first one is also what its commands carry as
+  // leader epoch. `seed`: for job ids only.
   Orchestrator(OrchestratorOptions options, StoredState state, Epoch first_epoch, std::uint64_t epochs,
                std::uint64_t seed, Time now);
 
-  Effects step(Time now, std::span<Input> inputs);
+  // `mono` is the boot clock, which leases are counted on; without it the wall clock has to do.
+  Effects step(Time now, Mono mono, std::span<Input> inputs);
+  Effects step(Time now, std::span<Input> inputs) { return step(now, Mono(now.time_since_epoch()), inputs); }
 
   // The state as the API shows it. Cheap for what has not changed.
   std::shared_ptr<const ClusterView> view(Time now);
@@ -63,6 +69,7 @@ class Orchestrator {
     Command command;
     Time next_at;
     std::chrono::seconds delay{1};
+    int sends = 1;
   };
   struct PendingLog {
     Control::Reply<LogChunk> reply;
@@ -77,6 +84,7 @@ class Orchestrator {
   void apply(UpdateInput& input, Time now, Effects& effects);
   void apply(QuarantineInput& input, Time now, Effects& effects);
   void apply(DrainInput& input, Time now, Effects& effects);
+  void apply(ForgetNodeInput& input, Time now, Effects& effects);
   void apply(AcknowledgeInput& input, Time now, Effects& effects);
   void apply(ReadLogInput& input, Time now, Effects& effects);
   void apply(PredictionsInput& input, Time now, Effects& effects);
@@ -135,14 +143,24 @@ class Orchestrator {
   void acknowledge_outstanding(const AttemptId& id, const std::string& kind, Effects& effects);
   void resend(Time now, Effects& effects);
   void on_inventory(const NodeInventory& inventory, Time now, Effects& effects);
+  void stop_superseded(const NodeId& node, const AttemptReport& report, const Job& job, Effects& effects);
   void on_heartbeat(const AgentEvent& event, const HeartbeatEvent& heartbeat, Time now, Effects& effects);
   void on_report(const NodeId& node, const AttemptReport& report, Time now, Effects& effects);
   void on_gpu_fault(const NodeId& node, const GpuFaultEvent& fault, Effects& effects);
   void on_refused(const NodeId& node, const RefusedEvent& refused, Time now, Effects& effects);
   void on_log(const LogEvent& log, Effects& effects);
   void end_attempt(Job& job, Attempt& attempt, const ExitStatus& exit, Time ended_at, Time now, Effects& effects);
-  void find_lost(const NodeId& node, const std::set<AttemptId>& listed, Time now, Effects& effects);
   void expire_logs(Time now, Effects& effects);
+
+  // leases.cc
+  void watch_placed();
+  void find_lost(const NodeId& node, const BootTime& sent_at, const std::set<AttemptId>& listed, Time now,
+                 Effects& effects);
+  std::optional<ExitStatus> judge_missing(const Job& job, const Attempt& attempt, Time now) const;
+  bool start_is_over(const StartCommand& start, const std::optional<BootTime>& clock) const;
+  void check_leases(Time now, Effects& effects);
+  void show_silence(Effects& effects);
+  void set_alert(Alert alert, bool bad, Time now, Effects& effects);
 
   // planning.cc
   void plan(Time now, Effects& effects);
@@ -178,6 +196,11 @@ class Orchestrator {
   std::map<JobId, std::shared_ptr<const PlacementRecord>> placements_;
   std::map<std::pair<AttemptId, std::string>, Outstanding> outstanding_;
   std::map<AttemptId, Time> missing_since_;
+  bool watches_placed_ = false;
+  std::map<NodeId, std::set<JobId>> placed_;               // live jobs whose last attempt holds something there
+  std::set<NodeId> silent_;                                // as last shown
+  struct Home { std::string incarnation, boot_id; };
+  std::map<AttemptId, Home> homes_;                        // the agent that last named the attempt
   std::map<std::uint64_t, PendingLog> pending_logs_;
   std::map<GpuUuid, std::shared_ptr<const GpuSample>> last_charged_;
   std::map<GpuUuid, std::pair<GpuState, Time>> state_since_;  // as last shown
@@ -187,6 +210,9 @@ class Orchestrator {
   OrchestratorCounters counters_;
   std::int64_t last_number_ = 0;
   std::uint64_t last_request_id_ = 0;
+  NodeLeases leases_;
+  Mono mono_{};                                            // of the step that runs
+  const std::uint64_t leader_epoch_;
   std::uint64_t view_version_ = 0;
   bool needs_plan_ = true;
   std::optional<std::pair<std::uint64_t, Time>> awaiting_;  // cycle and when its predictions were asked for

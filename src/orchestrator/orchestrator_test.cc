@@ -383,16 +383,17 @@ TEST_F(OrchestratorTest, AnAttemptItsNodeNoLongerKnowsIsLostNotInvented) {
   const JobId id = submit(spec_of())->job->id;
   const StartCommand start = sent<StartCommand>()[0];
   report(start.attempt, start.epoch, JobState::kRunning);
-  for (int i = 0; i < 30; ++i) step({AgentInput{{NodeId("n1"), "i1", HeartbeatEvent{1, 0, {}}}}}, seconds(1));
+  for (std::uint64_t i = 1; i <= 30; ++i) step({AgentInput{{NodeId("n1"), "i1", HeartbeatEvent{i, 0, {}}}}}, seconds(1));
   EXPECT_EQ(job(id).state, JobState::kLost);
   EXPECT_FALSE(job(id).attempts[0].exit->exit_code);
 }
 
 TEST_F(OrchestratorTest, AnInventoryThatWasLostIsAskedForAndAnOlderOneChangesNothing) {
   join(2);
+  std::uint64_t heartbeats = 0;
   const auto heartbeat = [&](std::uint64_t inventory_seq) {
     commands_.clear();
-    step({AgentInput{{NodeId("n1"), "i1", HeartbeatEvent{1, inventory_seq, {}}}}});
+    step({AgentInput{{NodeId("n1"), "i1", HeartbeatEvent{++heartbeats, inventory_seq, {}}}}});
     return std::get<HeartbeatAckCommand>(commands_.at(0).body).send_inventory;
   };
   EXPECT_FALSE(heartbeat(0));

@@ -145,6 +145,9 @@ void OrchestratorService::set_quarantine(GpuUuid gpu, std::optional<std::string>
 void OrchestratorService::set_drain(NodeId node, std::optional<std::string> reason, Reply<void> reply) {
   enqueue(DrainInput{std::move(node), std::move(reason), reply}, reply);
 }
+void OrchestratorService::forget_node(NodeId node, Reply<void> reply) {
+  enqueue(ForgetNodeInput{std::move(node), reply}, reply);
+}
 void OrchestratorService::acknowledge(AlertId alert, Reply<void> reply) {
   enqueue(AcknowledgeInput{std::move(alert), reply}, reply);
 }
@@ -255,7 +258,7 @@ void OrchestratorService::run_steps() {
     core_->count_bus_dropped(bus_.counters().dropped);
     if (core_->needs_epochs()) top_up_epochs();
     const Time now = steady.advance(clock_.now(), clock_.mono());
-    Effects effects = core_->step(now, inputs);
+    Effects effects = core_->step(now, clock_.mono(), inputs);
     if (!commit(effects.writes)) return;
     core_->count_step(std::chrono::duration<double>(clock_.mono() - begin).count());
     if (!effects.replies.empty() || (effects.view_changed && clock_.mono() >= next_view)) {

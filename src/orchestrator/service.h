@@ -48,6 +48,7 @@ class OrchestratorService final : public Control {
            Reply<std::shared_ptr<const Job>> reply) override;
   void set_quarantine(GpuUuid gpu, std::optional<std::string> reason, Reply<void> reply) override;
   void set_drain(NodeId node, std::optional<std::string> reason, Reply<void> reply) override;
+  void forget_node(NodeId node, Reply<void> reply) override;
   void acknowledge(AlertId alert, Reply<void> reply) override;
   void read_log(JobId job, std::string stream, std::int64_t offset, std::int64_t limit, Reply<LogChunk> reply) override;
   void update(JobId job, JobUpdate update, std::shared_ptr<const Job> expected,

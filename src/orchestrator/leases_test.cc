@@ -86,7 +86,8 @@ class LeasesTest : public testing::Test {
     return out;
   }
   bool alerts(const std::string& kind) {
-    for (const Alert& alert : core_->view(now_)->alerts)
+    const auto view = core_->view(now_);
+    for (const Alert& alert : view->alerts)
       if (alert.kind == kind && !alert.cleared_at) return true;
     return false;
   }

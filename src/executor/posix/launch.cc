@@ -143,8 +143,8 @@ Manifest PosixRunner::Impl::make_manifest(const LaunchSpec& spec, const JobDirec
     manifest.lease_until_boot_ms =
         std::chrono::duration_cast<std::chrono::milliseconds>((clock_.mono() + left).time_since_epoch()).count();
   }
-  manifest.stdout_path = spec.spec.stdout_path;
-  manifest.stderr_path = spec.spec.stderr_path;
+  manifest.stdout_path = expand_output_path(spec.spec.stdout_path, spec);
+  manifest.stderr_path = expand_output_path(spec.spec.stderr_path, spec);
   return manifest;
 }
 

@@ -4,7 +4,7 @@
 
 namespace aether {
 namespace {
-constexpr Duration kProcessesInterval = std::chrono::milliseconds(500);  // looking through /proc is not free
+constexpr Duration kProcessesInterval = std::chrono::milliseconds(1000);  // looking through /proc is not free
 constexpr Duration kPollInterval = std::chrono::milliseconds(100);
 }
 

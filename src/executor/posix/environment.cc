@@ -1,5 +1,6 @@
 #include "executor/posix/environment.h"
 
+#include <algorithm>
 #include <array>
 #include <cstdlib>
 
@@ -43,6 +44,26 @@ std::map<std::string, std::string> read_agent_environment() {
   for (const char* name : kFromAgent)
     if (const char* value = std::getenv(name)) found[name] = value;
   return found;
+}
+
+std::string expand_output_path(const std::string& path, const LaunchSpec& launch) {
+  std::string name = launch.spec.name;
+  std::replace(name.begin(), name.end(), '/', '_');  // a name leads nowhere else
+  std::string expanded;
+  for (std::size_t i = 0; i < path.size(); ++i) {
+    const char pattern = path[i] == '%' && i + 1 < path.size() ? path[i + 1] : '\0';
+    if (pattern == 'j') expanded += std::to_string(launch.job_number);
+    else if (pattern == 'x') expanded += name;
+    else if (pattern == 'u') expanded += launch.user;
+    else if (pattern == 'r') expanded += std::to_string(launch.attempt.n - 1);
+    else if (pattern == '%') expanded += '%';
+    else {
+      expanded += path[i];
+      continue;
+    }
+    ++i;
+  }
+  return expanded;
 }
 
 std::vector<std::string> build_environment(const EnvironmentInput& input) {

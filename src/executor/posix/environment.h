@@ -21,6 +21,10 @@ struct EnvironmentInput {
 // and names that no environment can carry, are taken out of the user's variables. AETHER_DEADLINE is the shim's.
 std::vector<std::string> build_environment(const EnvironmentInput& input);
 
+// An output path with its patterns replaced: %j job number, %x job name (without '/'), %u user, %r earlier attempts, %%.
+// Other patterns stay as they are.
+std::string expand_output_path(const std::string& path, const LaunchSpec& launch);
+
 // The variables of the calling process that build_environment looks at.
 std::map<std::string, std::string> read_agent_environment();
 

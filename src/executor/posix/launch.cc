@@ -99,9 +99,9 @@ Result<void> PosixRunner::Impl::write_intent(const LaunchSpec& spec) {
     std::error_code error;
     std::filesystem::remove_all(files.directory(), error);
     std::filesystem::remove_all(directory->path, error);
-    std::lock_guard lock(mutex_);
-    remove_cgroups(manifest);
-    wake();
+    // At once, not by the watch thread: the command comes again, and makes them again under the same names.
+    remove_attempt_cgroup(manifest.cgroup);
+    for (const auto& limited : manifest.limit_cgroups) remove_attempt_cgroup(limited);
     return fail_with_context(fmt::format("journalling {}", name), why);
   };
   manifest.limit_cgroups = limiter_.cgroups_of(name);
@@ -143,8 +143,8 @@ Manifest PosixRunner::Impl::make_manifest(const LaunchSpec& spec, const JobDirec
     manifest.lease_until_boot_ms =
         std::chrono::duration_cast<std::chrono::milliseconds>((clock_.mono() + left).time_since_epoch()).count();
   }
-  manifest.stdout_path = spec.spec.stdout_path;
-  manifest.stderr_path = spec.spec.stderr_path;
+  manifest.stdout_path = expand_output_path(spec.spec.stdout_path, spec);
+  manifest.stderr_path = expand_output_path(spec.spec.stderr_path, spec);
   return manifest;
 }
 

@@ -11,6 +11,7 @@
 
 #include "base/files.h"
 #include "executor/posix/attempt_files.h"
+#include "executor/posix/environment.h"
 #include "executor/posix/log_gaps.h"
 #include "executor/posix/log_reader.h"
 #include "executor/posix/process_tree.h"
@@ -283,6 +284,16 @@ TEST_F(UserFile, IsWrittenAsTheJobAndBesideTheCapture) {
   EXPECT_EQ(*read_file(path), "three\n");
   EXPECT_EQ(run("/dev/null", "echo four").exit_code, 0);
   EXPECT_EQ(run("relative", "cat relative; echo five").exit_code, 0) << "relative to where the job starts";
+}
+
+TEST_F(UserFile, IsNamedByItsPatterns) {
+  auto launch = shell({JobId("J"), 3}, "");
+  launch.job_number = 42;
+  launch.spec.name = "../a b";
+  launch.user = "ada";
+  EXPECT_EQ(expand_output_path("/out/%x-%j.%r.%u.100%%.%N%", launch), "/out/.._a b-42.2.ada.100%.%N%");
+  EXPECT_EQ(run(in_shared("out-%j"), "echo one").exit_code, 0);
+  EXPECT_EQ(*read_file(in_shared("out-1")), "one\n");
 }
 
 TEST_F(UserFile, ThatTheJobMayNotWriteIsRefused) {

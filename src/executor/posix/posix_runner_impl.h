@@ -1,6 +1,7 @@
 #pragma once
-// Internal to the posix adapter: one class, five files (posix_runner.cc: opening, stopping, logs; launch.cc: starting; orders.cc:
-// what is asked of attempts that run; watch.cc: what shims and /proc tell; recovery.cc: what is found at start).
+// Internal to the posix adapter: one class, six files (posix_runner.cc: opening, stopping, logs; launch.cc: starting;
+// orders.cc: what is asked of attempts that run; watch.cc: what shims say; orphans.cc: attempts without a shim;
+// recovery.cc: what is found at start).
 //
 // Threads: commands come from any thread and are taken one at a time (lifecycle_mutex_); the watch thread reads sockets
 // and reports. Both touch the table under mutex_; it may be held for a sync of one record, never for a spawn or a callback.
@@ -111,17 +112,19 @@ class PosixRunner::Impl {
   void conclude(WatchedAttempt& attempt, executor::ExitRecord record);
   void report_end(WatchedAttempt& attempt, const executor::ExitRecord& record);
   void change_state(WatchedAttempt& attempt, JobState state);
-  void keep_orphan(WatchedAttempt& attempt);
-  void stop_orphan(WatchedAttempt& attempt, const std::string& reason, std::int64_t grace_ms);
-  std::vector<executor::ProcessStat> find_processes(const WatchedAttempt& attempt) const;
   void connect(WatchedAttempt& attempt);
-  void take_over_logs(WatchedAttempt& attempt);
-  void drain_pipes(WatchedAttempt& attempt);
   void note_unkillable(WatchedAttempt& attempt);
   void remove_ended_cgroups();
   void queue_report(const AttemptReport& report);
   void send_reports();
   void wake() const;
+
+  // orphans.cc
+  void keep_orphan(WatchedAttempt& attempt);
+  void stop_orphan(WatchedAttempt& attempt, const std::string& reason, std::int64_t grace_ms);
+  std::vector<executor::ProcessStat> find_processes(const WatchedAttempt& attempt) const;
+  void take_over_logs(WatchedAttempt& attempt);
+  void drain_pipes(WatchedAttempt& attempt);
 
   // recovery.cc
   void recover_attempt(const std::string& name);

@@ -10,6 +10,7 @@
 #include <filesystem>
 #include <set>
 
+#include "base/files.h"
 #include "executor/posix/attempt_files.h"
 #include "executor/posix/identity.h"
 #include "executor/posix/process_tree.h"
@@ -133,6 +134,13 @@ TEST(PosixRunner, TheEnvironmentHoldsNothingOfTheAgentAndNothingForged) {
                            std::string("NVIDIA_VISIBLE_DEVICES=void"), std::string("LD_LIBRARY_PATH=/opt/mine")})
     EXPECT_TRUE(contains(lines, line)) << line << " is missing in\n" << text;
   EXPECT_NE(text.find("AETHER_DEADLINE="), std::string::npos);
+  int files = 0;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(harness.options().state_directory)) {
+    if (!entry.is_regular_file()) continue;
+    ++files;
+    EXPECT_EQ(read_file(entry.path().string())->find("canary"), std::string::npos) << entry.path();
+  }
+  EXPECT_GT(files, 5);
 }
 
 TEST(PosixRunner, GpusAreNamedByUuidInTheirOrder) {

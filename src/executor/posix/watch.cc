@@ -1,4 +1,4 @@
-// The watching half of PosixRunner: what shims say on their sockets, and attempts whose shim is gone.
+// The watching half of PosixRunner: what shims say on their sockets.
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
@@ -11,9 +11,6 @@
 #include <string>
 #include <utility>
 
-#include <fmt/format.h>
-
-#include "base/files.h"
 #include "base/log.h"
 #include "executor/posix/cgroup.h"
 #include "executor/posix/launcher.h"
@@ -27,21 +24,6 @@ using namespace executor;
 constexpr const char* kLog = "executor";
 constexpr int kBusyPollMs = 100;    // while something can't announce itself: orphans, cgroups on their way out
 constexpr int kIdlePollMs = 60'000;
-
-std::int64_t boot_ms(const Clock& clock) {
-  return std::chrono::duration_cast<std::chrono::milliseconds>(clock.mono().time_since_epoch()).count();
-}
-
-// A process of the attempt carries its names in its environment unless it removed them.
-bool carries_names(pid_t pid, const AttemptId& attempt) {
-  const auto environment = read_file(fmt::format("/proc/{}/environ", pid));
-  if (!environment) return false;
-  const std::string text = std::string(1, '\0') + *environment;
-  const auto has = [&](const std::string& entry) {
-    return text.find('\0' + entry + '\0') != std::string::npos;
-  };
-  return has("AETHER_JOB_ID=" + attempt.job.str()) && has("AETHER_ATTEMPT=" + std::to_string(attempt.n));
-}
 
 // One message with the descriptors that came with it.
 ssize_t receive(int socket, char* data, std::size_t size, std::array<int, 2>& descriptors) {
@@ -227,29 +209,6 @@ void PosixRunner::Impl::connect(WatchedAttempt& attempt) {
   else settle(attempt);
 }
 
-// What the shim did with the output, from where it stopped. What it had read and not yet stored is lost.
-void PosixRunner::Impl::take_over_logs(WatchedAttempt& attempt) {
-  const char* streams[] = {"stdout", "stderr"};
-  if (attempt.manifest.log_segment_bytes <= 0) return;  // its manifest can't be read
-  for (std::size_t i = 0; i < attempt.pipes.size(); ++i) {
-    if (attempt.pipes[i] < 0) continue;
-    attempt.logs[i] = std::make_unique<LogWriter>(attempt.files.directory() + "/log/" + streams[i],
-                                                  attempt.manifest.log_segment_bytes, options_.log_segments);
-    attempt.logs[i]->continue_stream();
-  }
-}
-
-void PosixRunner::Impl::drain_pipes(WatchedAttempt& attempt) {
-  static thread_local char buffer[65536];
-  for (std::size_t i = 0; i < attempt.pipes.size(); ++i)
-    for (int reads = 0; reads < 16 && attempt.pipes[i] >= 0 && attempt.logs[i]; ++reads) {
-      const ssize_t got = read(attempt.pipes[i], buffer, sizeof buffer);
-      if (got > 0) attempt.logs[i]->append(buffer, static_cast<std::size_t>(got));
-      else if (got < 0 && errno == EAGAIN) break;
-      else if (got == 0 || errno != EINTR) close(std::exchange(attempt.pipes[i], -1));
-    }
-}
-
 void PosixRunner::Impl::note_unkillable(WatchedAttempt& attempt) {
   const auto record = attempt.files.read_exit();
   attempt.survivors.assign(record ? record->survivors.begin() : std::vector<pid_t>::const_iterator{},
@@ -258,72 +217,6 @@ void PosixRunner::Impl::note_unkillable(WatchedAttempt& attempt) {
   log::error(kLog, "processes of an attempt outlive SIGKILL; its GPUs stay occupied",
              {{"attempt", to_string(attempt.manifest.attempt)}});
   change_state(attempt, record && record->ended_us > 0 ? JobState::kCompleting : JobState::kStopping);
-}
-
-std::vector<ProcessStat> PosixRunner::Impl::find_processes(const WatchedAttempt& attempt) const {
-  if (!attempt.manifest.cgroup.empty()) return find_cgroup_members(attempt.manifest.cgroup + "/job");
-  const auto note = attempt.files.read_running();
-  std::vector<ProcessStat> found;
-  for (const auto& process : read_processes()) {
-    if (process.zombie() || process.pid == getpid()) continue;
-    const bool same_group = note && process.group == note->pid && process.session == note->session &&
-                            process.start_ticks >= note->start_ticks;
-    if (same_group || carries_names(process.pid, attempt.manifest.attempt)) found.push_back(process);
-  }
-  return found;
-}
-
-// Nobody can wait for these processes any more, so the end is seen by looking and the exit code stays unknown, unless
-// the shim noted the end of the main process before it was killed.
-void PosixRunner::Impl::keep_orphan(WatchedAttempt& attempt) {
-  const auto processes = find_processes(attempt);
-  if (processes.empty()) {
-    drain_pipes(attempt);
-    auto record = attempt.files.read_exit().value_or(ExitRecord{});
-    record.survivors.clear();
-    if (attempt.logs[0]) record.stdout_dropped_bytes += attempt.logs[0]->dropped_bytes();
-    if (attempt.logs[1]) record.stderr_dropped_bytes += attempt.logs[1]->dropped_bytes();
-    if (record.ended_us == 0) {
-      const auto stop = attempt.files.read_stop();
-      record.cause = stop ? stop->reason : "lost_exit";
-      if (attempt.report.started_at) record.started_us = to_unix_us(*attempt.report.started_at);
-    } else if (record.step != LaunchStep::kNone) {
-      record.cause = "launch";
-    }
-    conclude(attempt, record);
-    return;
-  }
-  const std::int64_t now_ms = boot_ms(clock_);
-  const auto note = attempt.files.read_running();
-  // An order that the shim had recorded before it was killed is carried on.
-  if (const auto ordered = attempt.files.read_stop(); attempt.kill_at_boot_ms == 0 && ordered)
-    stop_orphan(attempt, ordered->reason, attempt.manifest.grace_s * 1000);
-  if (attempt.kill_at_boot_ms == 0 && note && note->limit_at_boot_ms > 0 && now_ms >= note->limit_at_boot_ms)
-    stop_orphan(attempt, "timeout", attempt.manifest.grace_s * 1000);
-  if (attempt.kill_at_boot_ms == 0 || now_ms < attempt.kill_at_boot_ms) return;
-  for (const auto& process : processes) signal_process(process, SIGKILL);
-  if (now_ms < attempt.kill_at_boot_ms + options_.unkillable_after.count()) return;
-  attempt.survivors.clear();
-  for (const auto& process : processes) attempt.survivors.push_back(process.pid);
-}
-
-void PosixRunner::Impl::stop_orphan(WatchedAttempt& attempt, const std::string& reason, std::int64_t grace_ms) {
-  const std::int64_t kill_at_ms = boot_ms(clock_) + grace_ms;
-  if (attempt.kill_at_boot_ms > 0) {
-    attempt.kill_at_boot_ms = std::min(attempt.kill_at_boot_ms, kill_at_ms);
-    return;
-  }
-  const auto record = attempt.files.read_exit();
-  const bool main_ended = record && record->ended_us > 0;
-  if (!attempt.files.read_stop() && !main_ended)
-    write_record((attempt.files.directory() + "/stop.json").c_str(),
-                 encode_stop_record(reason, grace_ms, to_unix_us(clock_.now())));
-  attempt.kill_at_boot_ms = kill_at_ms;
-  if (attempt.report.state == JobState::kSuspended && !attempt.manifest.cgroup.empty())
-    write_cgroup(attempt.manifest.cgroup + "/job/cgroup.freeze", "0");
-  for (const int signal : {SIGTERM, SIGCONT})
-    for (const auto& process : find_processes(attempt)) signal_process(process, signal);
-  change_state(attempt, JobState::kStopping);
 }
 
 // As soon as nothing is left in them.

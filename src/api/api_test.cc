@@ -440,6 +440,67 @@ TEST_F(ApiRoutes, ActionsAnswerWithTheJob) {
   EXPECT_EQ(write("DELETE", "/api/v1/jobs/" + control_.add_job(JobState::kRunning).str()).status, 202);
 }
 
+TEST_F(ApiRoutes, RunningJobsAreSuspendedResumedSignalledAndQueuedAgain) {
+  serve();
+  const std::string job = "/api/v1/jobs/" + control_.add_job(JobState::kRunning).str();
+  EXPECT_EQ(post(job + "/suspend").json["state"], "SUSPENDED");
+  EXPECT_EQ(post(job + "/resume").json["state"], "RUNNING");
+  EXPECT_EQ(post(job + "/signal", R"({"signal":"SIGUSR1"})").status, 202);
+  EXPECT_EQ(control_.last_action, JobAction::kSignal);
+  EXPECT_EQ(control_.last_argument, 10);
+  for (const char* body : {"{}", R"({"signal":"dance"})", R"({"signal":0})", R"({"signal":[]})"})
+    EXPECT_EQ(post(job + "/signal", body).status, 422) << body;
+  EXPECT_EQ(post(job + "/requeue").json["state"], "PENDING");
+  EXPECT_EQ(post("/api/v1/arrays/1/cancel").status, 404) << "a plain job is no array";
+}
+
+TEST_F(ApiRoutes, APatchNeedsTheEtagOfWhatWasRead) {
+  serve();
+  const JobId id = control_.add_job(JobState::kPending);
+  const std::string job = "/api/v1/jobs/" + id.str();
+  const Reply seen = get(job);
+  const std::string etag = seen.headers.at("etag");
+  EXPECT_EQ(ask("GET", job, "If-None-Match: " + etag + "\r\n").status, 304);
+  EXPECT_EQ(write("PATCH", job, R"({"priority":70})").status, 428);
+  const auto patch = [&](const std::string& match, const std::string& body) {
+    return write("PATCH", job, body, "If-Match: " + match + "\r\n");
+  };
+  const Reply changed = patch(etag, R"({"priority":70,"labels":{"team":"vision"}})");
+  EXPECT_EQ(changed.status, 200) << changed.body;
+  EXPECT_EQ(changed.json["priority"], 70);
+  EXPECT_NE(changed.headers.at("etag"), etag);
+  EXPECT_EQ(patch(etag, R"({"priority":60})").status, 412);
+  EXPECT_EQ(patch("*", R"({"priority":60})").status, 200);
+  EXPECT_EQ(patch("*", R"({"priority":"high"})").status, 422);
+  EXPECT_EQ(patch("*", R"({"gpus":8})").status, 400);
+}
+
+TEST_F(ApiRoutes, AnArrayShowsItsTasksByIndexAndCountsTheirStates) {
+  serve();
+  std::vector<JobId> ids;
+  for (const JobState state : {JobState::kCompleted, JobState::kRunning, JobState::kPending}) ids.push_back(control_.add_job(state));
+  control_.publish([&](ClusterView& view) {
+    for (std::size_t i = 0; i < ids.size(); ++i) {
+      auto task = std::make_shared<Job>(*view.jobs.at(ids[i]));
+      task->array_parent = ids[0];
+      task->array_number = 1;
+      task->array_index = static_cast<int>(10 * i);
+      task->spec.array = "0-20:10";
+      view.jobs[ids[i]] = task;
+    }
+  });
+  const Reply array = get("/api/v1/arrays/" + ids[0].str());
+  ASSERT_EQ(array.status, 200) << array.body;
+  EXPECT_EQ(array.json["counts"], Json::parse(R"({"COMPLETED":1,"RUNNING":1,"PENDING":1})"));
+  EXPECT_EQ(array.json["items"][2]["array"]["index"], 20);
+  EXPECT_EQ(post("/api/v1/arrays/" + ids[0].str() + "/cancel").status, 202);
+  EXPECT_EQ(control_.last_action, JobAction::kCancelArray);
+  EXPECT_EQ(post("/api/v1/jobs/" + ids[0].str() + "/cancel").status, 202);
+  EXPECT_EQ(control_.last_action, JobAction::kCancel) << "an id means one task";
+  EXPECT_EQ(post("/api/v1/jobs/1/cancel").status, 202);
+  EXPECT_EQ(control_.last_action, JobAction::kCancelArray) << "the array's number means all of it";
+}
+
 TEST_F(ApiRoutes, OperatorsTakeThingsOutOfServiceWithAReason) {
   serve();
   control_.add_gpu(0);

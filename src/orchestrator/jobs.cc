@@ -201,10 +201,10 @@ void Orchestrator::apply(ActInput& input, Time now, Effects& effects) {
   };
   const auto shown = shown_.find(input.job);
   if (input.action == JobAction::kCancelArray) {
-    cancel_array(input, now, effects);
-    if (const Job* job = find_live(input.job)) return answer(std::make_shared<const Job>(*job));
-    if (const auto it = shown_.find(input.job); it != shown_.end()) return answer(it->second);
-    return answer(fail(ErrorCode::kNotFound, "no array " + input.job.str()));
+    const JobId told = cancel_array(input, now, effects);
+    if (const Job* job = find_live(told)) return answer(std::make_shared<const Job>(*job));
+    if (const auto it = shown_.find(told); it != shown_.end()) return answer(it->second);
+    return answer(fail(ErrorCode::kConflict, "every task of array " + input.job.str() + " has ended long ago"));
   }
   Job* job = find_live(input.job);
   if (job == nullptr) {
@@ -220,12 +220,17 @@ void Orchestrator::apply(ActInput& input, Time now, Effects& effects) {
   answer(shown_.at(input.job));
 }
 
-void Orchestrator::cancel_array(const ActInput& input, Time now, Effects& effects) {
+// Returns a task to show: the last one cancelled, or the first of the array.
+JobId Orchestrator::cancel_array(const ActInput& input, Time now, Effects& effects) {
+  JobId told = input.job;
   const auto array = array_tasks_.find(input.job);
-  if (array == array_tasks_.end()) return;
-  for (const auto& [index, id] : std::map<int, JobId>(array->second))
+  if (array == array_tasks_.end()) return told;
+  for (const auto& [index, id] : std::map<int, JobId>(array->second)) {
     if (Job* task = find_live(id)) cancel(*task, input.argument, now, effects);
+    told = id;
+  }
   needs_plan_ = true;
+  return told;
 }
 
 Result<void> Orchestrator::act_on(Job& job, const ActInput& input, Time now, Effects& effects) {

@@ -3,6 +3,7 @@
 //   ProcessRunner& runner();            recovered, reports collected
 //   void restart();                     the runner object is lost and a second one recovers
 //   void reboot();                      the same with a restart of the machine in between
+//   void pause(milliseconds)            lets that time pass
 //   bool run_until(condition, what)     lets time pass; false when the condition never came true
 //   std::vector<AttemptReport> reports();  all since the last restart
 // Specs carry both a real command and the variables of the simulated one.
@@ -32,6 +33,7 @@ struct Behaviour {
   int duration_ms = 0;
   bool ignore_term = false;
   std::string output = {};
+  int ends_on = 0;  // a signal that ends it; USR2 it survives in any case
 };
 
 inline LaunchSpec make_launch(const AttemptId& id, Epoch epoch, const Behaviour& behaviour,
@@ -45,13 +47,14 @@ inline LaunchSpec make_launch(const AttemptId& id, Epoch epoch, const Behaviour&
   launch.spec.gpus = static_cast<int>(launch.gpu_uuids.size());
   launch.spec.time_limit_s = 60;
   launch.spec.grace_s = 5;
-  launch.spec.script = (behaviour.ignore_term ? "trap '' TERM\n" : "") + std::string("printf '%s' '") +
+  launch.spec.script = (behaviour.ignore_term ? "trap '' TERM\n" : "") + std::string("trap '' USR2\nprintf '%s' '") +
                        behaviour.output + "'\n" +
                        (behaviour.duration_ms > 0 ? "sleep " + std::to_string(behaviour.duration_ms / 1000.0) + "\n" : "") +
                        "exit " + std::to_string(behaviour.exit_code) + "\n";
   launch.spec.env = {{"AETHER_SIM_DURATION_MS", std::to_string(behaviour.duration_ms)},
                      {"AETHER_SIM_EXIT_CODE", std::to_string(behaviour.exit_code)},
                      {"AETHER_SIM_IGNORE_TERM", behaviour.ignore_term ? "1" : "0"},
+                     {"AETHER_SIM_ENDS_ON", std::to_string(behaviour.ends_on)},
                      {"AETHER_SIM_STDOUT", behaviour.output}};
   return launch;
 }
@@ -269,6 +272,102 @@ TYPED_TEST_P(ProcessRunnerContract, ARestartOfTheMachineIsANodeFailure) {
   EXPECT_EQ(this->wait_for_end(ended)->exit->exit_code, 7) << "a result that is on record stays what it was";
 }
 
+TYPED_TEST_P(ProcessRunnerContract, ASuspendedAttemptStandsStillUntilItIsResumed) {
+  const auto id = attempt_id(17);
+  auto& harness = this->harness_;
+  ASSERT_TRUE(harness.runner().launch(make_launch(id, 5, {.exit_code = 4, .duration_ms = 400})));
+  ASSERT_TRUE(this->wait_for_state(id, JobState::kRunning));
+  EXPECT_EQ(harness.runner().suspend(id, 4).error().code, ErrorCode::kConflict);
+  ASSERT_TRUE(harness.runner().suspend(id, 5));
+  ASSERT_TRUE(this->wait_for_state(id, JobState::kSuspended));
+  ASSERT_TRUE(harness.runner().suspend(id, 5)) << "a repetition changes nothing";
+  harness.restart();
+  ASSERT_TRUE(this->wait_for_state(id, JobState::kSuspended)) << "it stands still whoever comes and goes";
+  EXPECT_EQ(harness.runner().running().size(), 1U) << "its GPUs stay its own";
+  EXPECT_FALSE(harness.runner().processes(id).empty());
+  harness.pause(800);
+  EXPECT_EQ(this->last(id)->state, JobState::kSuspended);
+  EXPECT_EQ(harness.runner().resume(id, 4).error().code, ErrorCode::kConflict);
+  const int before = this->count(id, JobState::kRunning);
+  ASSERT_TRUE(harness.runner().resume(id, 5));
+  ASSERT_TRUE(harness.run_until([&] { return this->count(id, JobState::kRunning) > before; }));
+  const auto end = this->wait_for_end(id);
+  ASSERT_TRUE(end && end->exit);
+  EXPECT_EQ(end->exit->exit_code, 4);
+  EXPECT_TRUE(harness.runner().processes(id).empty());
+  EXPECT_EQ(harness.runner().suspend(id, 5).error().code, ErrorCode::kNotFound);
+  EXPECT_EQ(harness.runner().resume(attempt_id(18), 5).error().code, ErrorCode::kNotFound);
+}
+
+TYPED_TEST_P(ProcessRunnerContract, AStopAndTheTimeLimitEndASuspendedAttempt) {
+  const auto stopped = attempt_id(19), limited = attempt_id(20);
+  auto& harness = this->harness_;
+  ASSERT_TRUE(harness.runner().launch(make_launch(stopped, 5, {.duration_ms = 30'000})));
+  auto launch = make_launch(limited, 6, {.duration_ms = 30'000});
+  launch.spec.time_limit_s = 1;
+  ASSERT_TRUE(harness.runner().launch(launch));
+  for (const auto& id : {stopped, limited}) {
+    ASSERT_TRUE(this->wait_for_state(id, JobState::kRunning));
+    ASSERT_TRUE(harness.runner().suspend(id, 6));
+    ASSERT_TRUE(this->wait_for_state(id, JobState::kSuspended));
+  }
+  ASSERT_TRUE(harness.runner().stop(stopped, 5, "user_cancel", 5));
+  const auto end = this->wait_for_end(stopped);
+  ASSERT_TRUE(end && end->exit);
+  EXPECT_EQ(end->exit->signal, 15) << "it goes on to end in its own way";
+  EXPECT_EQ(end->exit->cause, ExitCause::kUserCancel);
+  EXPECT_EQ(this->wait_for_end(limited)->state, JobState::kTimeout);
+}
+
+TYPED_TEST_P(ProcessRunnerContract, ASignalReachesTheAttemptAndIsNoStopOrder) {
+  const auto id = attempt_id(21);
+  auto& runner = this->harness_.runner();
+  ASSERT_TRUE(runner.launch(make_launch(id, 5, {.duration_ms = 30'000, .output = "set", .ends_on = 10})));
+  ASSERT_TRUE(this->harness_.run_until([&] {
+    const auto log = this->harness_.runner().read_log(id, "stdout", 0, 10);
+    return log && log->data == "set";
+  }));
+  ASSERT_TRUE(this->wait_for_state(id, JobState::kRunning));
+  for (const int signal : {0, 9, 19, 1000, -1})
+    EXPECT_EQ(runner.signal(id, 5, signal).error().code, ErrorCode::kInvalidArgument) << signal;
+  EXPECT_EQ(runner.signal(id, 4, 10).error().code, ErrorCode::kConflict);
+  EXPECT_EQ(runner.signal(attempt_id(22), 5, 10).error().code, ErrorCode::kNotFound);
+  ASSERT_TRUE(runner.signal(id, 5, 12));
+  this->harness_.pause(200);
+  EXPECT_EQ(this->last(id)->state, JobState::kRunning) << "it ignores this one";
+  ASSERT_TRUE(runner.signal(id, 5, 10));
+  const auto end = this->wait_for_end(id);
+  ASSERT_TRUE(end && end->exit);
+  EXPECT_EQ(end->exit->signal, 10);
+  EXPECT_EQ(end->exit->cause, ExitCause::kSelf);
+  EXPECT_EQ(end->state, JobState::kFailed);
+}
+
+TYPED_TEST_P(ProcessRunnerContract, AnAttemptWhoseLeaseRunsOutIsStopped) {
+  const auto leased = attempt_id(23), free = attempt_id(24);
+  auto launch = make_launch(leased, 5, {.duration_ms = 30'000});
+  launch.spec.on_partition = OnPartition::kStopAfter;
+  launch.spec.stop_after_s = 1;
+  auto& harness = this->harness_;
+  ASSERT_TRUE(harness.runner().launch(launch));
+  ASSERT_TRUE(harness.runner().launch(make_launch(free, 6, {.duration_ms = 30'000})));
+  for (const auto& id : {leased, free}) ASSERT_TRUE(this->wait_for_state(id, JobState::kRunning));
+  harness.runner().renew_lease(free, Duration(0));  // it has none
+  for (int i = 0; i < 3; ++i) {
+    harness.runner().renew_lease(leased, std::chrono::milliseconds(1500));
+    harness.runner().renew_lease(leased, std::chrono::milliseconds(1));  // never shortens
+    harness.pause(500);
+  }
+  EXPECT_EQ(this->last(leased)->state, JobState::kRunning) << "renewed beyond its first second";
+  const auto end = this->wait_for_end(leased);
+  ASSERT_TRUE(end && end->exit);
+  EXPECT_EQ(end->exit->cause, ExitCause::kNodeLost);
+  EXPECT_EQ(end->state, JobState::kNodeFail);
+  harness.runner().renew_lease(leased, std::chrono::hours(1));
+  EXPECT_TRUE(is_terminal(this->last(leased)->state));
+  EXPECT_EQ(this->last(free)->state, JobState::kRunning);
+}
+
 TYPED_TEST_P(ProcessRunnerContract, LogsAreReadByOffset) {
   const auto id = attempt_id(15);
   ASSERT_TRUE(this->harness_.runner().launch(make_launch(id, 5, {.output = "0123456789"})));
@@ -301,6 +400,8 @@ REGISTER_TYPED_TEST_SUITE_P(ProcessRunnerContract, AnExitCodeOf7IsReportedAs7, S
                             ALowerEpochIsRefusedForTheGpuAndForTheJob, AStopEndsTheAttemptAndItsReasonIsTheCause,
                             WhatIgnoresSigtermIsKilledAfterTheGrace, TheTimeLimitEndsAnAttempt,
                             ARunningAttemptIsReadoptedAndCanBeStopped, AResultIsReportedAgainUntilItIsForgotten,
-                            ARunningAttemptIsNotForgotten, ARestartOfTheMachineIsANodeFailure, LogsAreReadByOffset);
+                            ARunningAttemptIsNotForgotten, ARestartOfTheMachineIsANodeFailure, LogsAreReadByOffset,
+                            ASuspendedAttemptStandsStillUntilItIsResumed, AStopAndTheTimeLimitEndASuspendedAttempt,
+                            ASignalReachesTheAttemptAndIsNoStopOrder, AnAttemptWhoseLeaseRunsOutIsStopped);
 
 }  // namespace aether::executor_contract

@@ -24,11 +24,21 @@ struct LaunchSpec {
   std::string user;
   JobSpec spec;                        // argv or script, env, workdir, time_limit_s (> 0), grace_s
   std::vector<GpuUuid> gpu_uuids;
+  // Of kStopAfter: what is left of the node's lease now; spec.stop_after_s when absent.
+  std::optional<Duration> lease_remaining = {};
+};
+
+// An attempt whose processes live on although they were killed a minute ago (uninterruptible sleep): it has not ended,
+// and its GPUs can be given to nobody.
+struct Unkillable {
+  AttemptId attempt;
+  std::vector<GpuUuid> gpu_uuids;
+  std::vector<int> pids;
 };
 
 class ProcessRunner {
  public:
-  // Every durable change of an attempt's state: STARTING, RUNNING, STOPPING and one terminal report. From a thread of the
+  // Every durable change of an attempt's state: STARTING, RUNNING, SUSPENDED, STOPPING and one terminal report. From a thread of the
   // runner; must only hand over.
   using OnReport = std::function<void(const AttemptReport&)>;
 
@@ -49,7 +59,24 @@ class ProcessRunner {
   // later launch is refused, and a terminal report ("stopped before it was started") comes until forget().
   virtual Result<void> stop(const AttemptId& attempt, Epoch epoch, const std::string& reason, std::int64_t grace_s) = 0;
 
-  // Bytes of the captured output. A negative offset counts from the end. kNotFound: no such attempt on this node.
+  // The orders below: kNotFound: no such attempt runs here; kConflict ("STALE_EPOCH"): the order is older than the attempt;
+  // kUnavailable: its keeper does not take orders now, try again.
+
+  // Every process of the attempt stands still, its memory and its GPUs stay its own, and its time limit goes on. Reported
+  // as SUSPENDED. A repetition, and a suspend that comes after a stop, change nothing.
+  virtual Result<void> suspend(const AttemptId& attempt, Epoch epoch) = 0;
+  virtual Result<void> resume(const AttemptId& attempt, Epoch epoch) = 0;
+  // To every process of the attempt. kInvalidArgument: no signal number, or SIGKILL or SIGSTOP, which stop() and suspend()
+  // stand for.
+  virtual Result<void> signal(const AttemptId& attempt, Epoch epoch, int signal) = 0;
+
+  // The orchestrator was heard: an attempt with on_partition = stop_after may run on for `remaining` from now. Without
+  // another word it is then stopped by itself (cause node_lost, at most 30 s of grace, no checkpoint), agent or no agent.
+  // Never shortens a lease, and never revives one that has run out. No-op for others.
+  virtual void renew_lease(const AttemptId& attempt, Duration remaining) = 0;
+
+  // Bytes of the captured output. A negative offset counts from the end. Bytes that are no longer kept are a gap: the chunk
+  // begins behind it, which its offset says, and no chunk reaches over one. kNotFound: no such attempt on this node.
   virtual Result<LogChunk> read_log(const AttemptId& attempt, const std::string& stream, std::int64_t offset,
                                     std::int64_t limit) = 0;
 
@@ -61,6 +88,10 @@ class ProcessRunner {
 
   // The launch specs of the attempts that run now, also re-adopted ones: what a simulated GPU has to feel.
   virtual std::vector<LaunchSpec> running() const = 0;
+
+  // The processes of an attempt that runs, also of one whose keeper is gone.
+  virtual std::vector<int> processes(const AttemptId& attempt) const = 0;
+  virtual std::vector<Unkillable> unkillable() const = 0;
 
   // "pgrp-only", "cgroup2-delegated", "simulated".
   virtual std::string exec_mode() const = 0;

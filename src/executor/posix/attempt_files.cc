@@ -10,6 +10,7 @@
 #include <cstring>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <nlohmann/json.hpp>
 
 #include "base/files.h"
@@ -20,11 +21,20 @@ namespace {
 
 using Json = nlohmann::json;
 
-constexpr int kManifestVersion = 1;
+constexpr int kManifestVersion = 2;  // 1 is read too: it lacks what later versions added
 
 Result<void> write_new_file(const std::string& path, std::string_view content) {
   if (write_record(path.c_str(), content)) return {};
   return fail(ErrorCode::kIo, fmt::format("writing {}: {}", path, std::strerror(errno)));
+}
+
+// Room for one record, without a sync: should it get lost with the machine, the log is lost with it.
+Result<void> preallocate(const std::string& path) {
+  const int fd = open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+  const int error = fd < 0 ? errno : posix_fallocate(fd, 0, static_cast<off_t>(kRecordBytes));
+  if (fd >= 0) close(fd);
+  if (error == 0) return {};
+  return fail(ErrorCode::kIo, fmt::format("making room for {}: {}", path, std::strerror(error)));
 }
 
 std::string to_text(const Json& json) { return json.dump(1, ' ', false, Json::error_handler_t::replace) + "\n"; }
@@ -58,7 +68,12 @@ Json encode(const Manifest& manifest) {
           {"grace_s", manifest.grace_s},
           {"log_segment_bytes", manifest.log_segment_bytes},
           {"cgroup", manifest.cgroup},
-          {"job_directory", manifest.job_directory}};
+          {"job_directory", manifest.job_directory},
+          {"shim_version", manifest.shim_version},
+          {"lease_until_boot_ms", manifest.lease_until_boot_ms},
+          {"stdout_path", manifest.stdout_path},
+          {"stderr_path", manifest.stderr_path},
+          {"limit_cgroups", manifest.limit_cgroups}};
 }
 
 Manifest decode(const Json& json) {
@@ -77,11 +92,16 @@ Manifest decode(const Json& json) {
   manifest.log_segment_bytes = json.at("log_segment_bytes").get<std::int64_t>();
   manifest.cgroup = json.at("cgroup").get<std::string>();
   manifest.job_directory = json.at("job_directory").get<std::string>();
+  manifest.shim_version = json.value("shim_version", 1);
+  manifest.lease_until_boot_ms = json.value("lease_until_boot_ms", std::int64_t{0});
+  manifest.stdout_path = json.value("stdout_path", "");
+  manifest.stderr_path = json.value("stderr_path", "");
+  manifest.limit_cgroups = json.value("limit_cgroups", std::vector<std::string>{});
   return manifest;
 }
 
 LaunchStep parse_step(const std::string& word) {
-  for (int i = 0; i <= static_cast<int>(LaunchStep::kExec); ++i)
+  for (int i = 0; i <= static_cast<int>(LaunchStep::kOutputFile); ++i)
     if (to_string(static_cast<LaunchStep>(i)) == word) return static_cast<LaunchStep>(i);
   return LaunchStep::kNone;
 }
@@ -93,7 +113,27 @@ std::string describe_launch_failure(const ExitRecord& record, const Manifest& ma
   if (record.step == LaunchStep::kExec)
     return fmt::format("exec of {}: {}", manifest.argv.empty() ? "?" : manifest.argv.front(), reason);
   if (record.step == LaunchStep::kChdir) return fmt::format("chdir to {}: {}", manifest.cwd, reason);
+  if (record.step == LaunchStep::kOutputFile)
+    return fmt::format("opening the output file {}: {}",
+                       manifest.stdout_path.empty() ? manifest.stderr_path : manifest.stdout_path, reason);
   return fmt::format("{} before exec: {}", to_string(record.step), reason);
+}
+
+CheckpointOutcome parse_checkpoint(const std::string& word) {
+  for (int i = 0; i <= static_cast<int>(CheckpointOutcome::kTimeout); ++i)
+    if (to_string(static_cast<CheckpointOutcome>(i)) == word) return static_cast<CheckpointOutcome>(i);
+  return CheckpointOutcome::kNone;
+}
+
+std::string describe_checkpoint(const ExitRecord& record) {
+  switch (record.checkpoint) {
+    case CheckpointOutcome::kNone: return "";
+    case CheckpointOutcome::kDone: return "its checkpoint command succeeded";
+    case CheckpointOutcome::kRunning: return "it ended before its checkpoint command did";
+    case CheckpointOutcome::kTimeout: return "its checkpoint command took too long";
+    case CheckpointOutcome::kFailed: break;
+  }
+  return fmt::format("its checkpoint command failed with {}", record.checkpoint_status);
 }
 
 }  // namespace
@@ -107,6 +147,7 @@ Result<void> AttemptFiles::create(const Manifest& manifest, const ShimArgs& args
   const std::string blank(kRecordBytes, ' ');
   AETHER_TRY(write_new_file(path("stop.json"), blank));
   AETHER_TRY(write_new_file(path("exit.json"), blank));
+  for (const char* gaps : {"log/gaps.stdout", "log/gaps.stderr"}) AETHER_TRY(preallocate(path(gaps)));
   return write_file_durably(path("manifest.json"), to_text(encode(manifest)));
 }
 
@@ -177,7 +218,16 @@ std::optional<ExitRecord> AttemptFiles::read_exit() const {
   record.ended_us = json.value("ended_us", std::int64_t{0});
   record.stdout_dropped_bytes = json.value("stdout_dropped_bytes", std::uint64_t{0});
   record.stderr_dropped_bytes = json.value("stderr_dropped_bytes", std::uint64_t{0});
+  record.checkpoint = parse_checkpoint(json.value("checkpoint", "none"));
+  record.checkpoint_status = json.value("checkpoint_status", 0);
+  record.early_signal_reached = json.value("early_signal_reached", -1);
+  record.survivors = json.value("survivors", std::vector<pid_t>{});
   return record;
+}
+
+std::int64_t AttemptFiles::read_lease() const {
+  const auto text = read_file(path("lease"));
+  return text ? std::strtoll(text->c_str(), nullptr, 10) : 0;
 }
 
 ExitStatus exit_status_of(const ExitRecord& record, const Manifest& manifest) {
@@ -194,8 +244,13 @@ ExitStatus exit_status_of(const ExitRecord& record, const Manifest& manifest) {
   status.exit_code = record.exit_code;
   status.signal = record.signal;
   status.core_dumped = record.core_dumped;
+  std::vector<std::string> remarks;
+  if (record.early_signal_reached >= 0)
+    remarks.push_back(fmt::format("its early signal reached {} processes", record.early_signal_reached));
+  if (const std::string checkpoint = describe_checkpoint(record); !checkpoint.empty()) remarks.push_back(checkpoint);
   if (const auto dropped = record.stdout_dropped_bytes + record.stderr_dropped_bytes; dropped > 0)
-    status.message = fmt::format("{} bytes of its output were dropped", dropped);
+    remarks.push_back(fmt::format("{} bytes of its output were dropped", dropped));
+  status.message = fmt::format("{}", fmt::join(remarks, "; "));
   return status;
 }
 

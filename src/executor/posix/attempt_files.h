@@ -30,6 +30,11 @@ struct Manifest {
   std::int64_t log_segment_bytes = 0;
   std::string cgroup;         // directory with the leaves shim and job; empty = none
   std::string job_directory;  // what the job's user owns: work, tmp, script
+  // Since version 2.
+  int shim_version = 1;
+  std::int64_t lease_until_boot_ms = 0;  // the first one, of on_partition = stop_after; 0 = it runs on without the orchestrator
+  std::string stdout_path, stderr_path;
+  std::vector<std::string> limit_cgroups;  // directories of cgroup v1 controllers
 };
 
 struct Started {
@@ -72,6 +77,8 @@ class AttemptFiles {
   // Absent while the preallocated space is blank.
   std::optional<StopRecord> read_stop() const;
   std::optional<ExitRecord> read_exit() const;
+  // CLOCK_BOOTTIME in ms; 0 when it was never renewed.
+  std::int64_t read_lease() const;
 
  private:
   std::string path(const char* name) const { return directory_ + "/" + name; }

@@ -90,6 +90,8 @@ std::string make_attempt_cgroup(const std::string& root, const std::string& atte
   return made ? directory : std::string();
 }
 
+bool write_cgroup(const std::string& path, const std::string& text) { return write_text(path, text); }
+
 bool remove_attempt_cgroup(const std::string& directory) {
   if (directory.empty()) return true;
   rmdir((directory + "/shim").c_str());

@@ -106,6 +106,8 @@ Result<void> PosixRunner::Impl::write_intent(const LaunchSpec& spec) {
   std::lock_guard lock(mutex_);
   AttemptReport report{spec.attempt, spec.epoch, JobState::kStarting, {}, {}, {}};
   const auto [place, inserted] = attempts_.emplace(spec.attempt, WatchedAttempt{files, manifest, spec, report});
+  place->second.shim_version = manifest.shim_version;
+  place->second.lease_until_boot_ms = manifest.lease_until_boot_ms;
   queue_report(place->second.report);
   return {};
 }
@@ -126,6 +128,14 @@ Manifest PosixRunner::Impl::make_manifest(const LaunchSpec& spec, const JobDirec
   manifest.log_segment_bytes = options_.log_segment_bytes;
   manifest.cgroup = make_attempt_cgroup(cgroup_root_, to_string(spec.attempt));
   manifest.job_directory = directory.path;
+  manifest.shim_version = options_.shim_version > 0 ? options_.shim_version : kShimProtocolVersion;
+  if (spec.spec.on_partition == OnPartition::kStopAfter) {
+    const Duration left = spec.lease_remaining.value_or(std::chrono::seconds(spec.spec.stop_after_s));
+    manifest.lease_until_boot_ms =
+        std::chrono::duration_cast<std::chrono::milliseconds>((clock_.mono() + left).time_since_epoch()).count();
+  }
+  manifest.stdout_path = spec.spec.stdout_path;
+  manifest.stderr_path = spec.spec.stderr_path;
   return manifest;
 }
 
@@ -145,6 +155,19 @@ ShimArgs PosixRunner::Impl::make_shim_args(const LaunchSpec& spec, const Manifes
   args.leftover_grace_ms = std::min<std::int64_t>(options_.leftover_grace.count(), args.grace_ms);
   args.log_segment_bytes = options_.log_segment_bytes;
   args.log_segments = options_.log_segments;
+  args.version = manifest.shim_version;
+  args.log_block = spec.spec.log_policy == LogPolicy::kBlock;
+  args.lease_until_boot_ms = manifest.lease_until_boot_ms;
+  if (spec.spec.early_signal) {
+    args.early_signal = spec.spec.early_signal->signal;
+    args.early_before_ms = spec.spec.early_signal->before_s * 1000;
+  }
+  args.checkpoint_argv = spec.spec.checkpoint_argv;
+  args.checkpoint_timeout_ms = spec.spec.checkpoint_timeout_s * 1000;
+  args.unkillable_after_ms = options_.unkillable_after.count();
+  args.stdout_path = manifest.stdout_path;
+  args.stderr_path = manifest.stderr_path;
+  args.append_output = spec.spec.open_mode == OpenMode::kAppend;
   args.failpoint = options_.shim_failpoint;
   if (!manifest.cgroup.empty()) {
     args.shim_cgroup = manifest.cgroup + "/shim";

@@ -8,25 +8,43 @@
 #include <cerrno>
 #include <cstdlib>
 #include <filesystem>
-#include <map>
+#include <vector>
+
+#include "base/files.h"
+#include "executor/posix/log_gaps.h"
 
 namespace aether::executor {
 namespace {
 
-// Segment number -> bytes in it, for the segments that are there.
-std::map<std::int64_t, std::int64_t> find_segments(const std::string& path_prefix) {
+struct Extent {
+  std::int64_t begin = 0, end = 0;
+};
+
+// What is kept of the stream, in order and without the gaps; `size` is where the stream ends.
+std::vector<Extent> find_extents(const std::string& path_prefix, std::int64_t segment_bytes, std::int64_t& size) {
   const std::filesystem::path prefix(path_prefix);
   const std::string stem = prefix.filename().string() + ".";
-  std::map<std::int64_t, std::int64_t> segments;
+  const LogGaps gaps = LogGaps::decode(read_file(gaps_path_of(path_prefix)).value_or(""));
+  size = static_cast<std::int64_t>(gaps.end());
+  std::vector<Extent> extents;
   std::error_code error;
   for (const auto& entry : std::filesystem::directory_iterator(prefix.parent_path(), error)) {
     const std::string name = entry.path().filename().string();
-    if (!name.starts_with(stem)) continue;
     struct stat info {};
-    if (stat(entry.path().c_str(), &info) == 0)
-      segments[std::strtoll(name.c_str() + stem.size(), nullptr, 10)] = info.st_size;
+    if (!name.starts_with(stem) || stat(entry.path().c_str(), &info) != 0) continue;
+    std::int64_t begin = std::strtoll(name.c_str() + stem.size(), nullptr, 10) * segment_bytes;
+    const std::int64_t end = begin + info.st_size;
+    size = std::max(size, end);
+    for (std::size_t i = 0; i < gaps.count(); ++i) {
+      const auto gap_begin = static_cast<std::int64_t>(gaps.at(i).begin), gap_end = static_cast<std::int64_t>(gaps.at(i).end);
+      if (gap_end <= begin || gap_begin >= end) continue;
+      if (gap_begin > begin) extents.push_back({begin, gap_begin});
+      begin = gap_end;
+    }
+    if (begin < end) extents.push_back({begin, end});
   }
-  return segments;
+  std::sort(extents.begin(), extents.end(), [](const Extent& a, const Extent& b) { return a.begin < b.begin; });
+  return extents;
 }
 
 std::string read_part(const std::string& path, std::int64_t offset, std::int64_t size) {
@@ -50,24 +68,26 @@ std::string read_part(const std::string& path, std::int64_t offset, std::int64_t
 
 Result<LogChunk> read_log_segments(const std::string& path_prefix, std::int64_t segment_bytes, std::int64_t offset,
                                    std::int64_t limit, bool ended) {
-  const auto segments = find_segments(path_prefix);
   LogChunk chunk;
-  if (!segments.empty()) chunk.size = segments.rbegin()->first * segment_bytes + segments.rbegin()->second;
+  const auto extents = find_extents(path_prefix, segment_bytes, chunk.size);
   const std::int64_t first = offset >= 0 ? std::min(offset, chunk.size) : std::max<std::int64_t>(0, chunk.size + offset);
   const std::int64_t wanted = std::clamp<std::int64_t>(limit, 0, kMaxLogReadBytes);
   chunk.offset = first;
-  for (const auto& [number, size] : segments) {
-    const std::int64_t start = number * segment_bytes, end = start + size;
+  bool found = false;
+  for (const auto& [begin, end] : extents) {
     std::int64_t next = chunk.offset + static_cast<std::int64_t>(chunk.data.size());
     if (end <= next) continue;
-    if (start > next) {
-      if (!chunk.data.empty()) break;  // a hole: the next chunk begins behind it
-      next = chunk.offset = start;
+    if (begin > next) {
+      if (!chunk.data.empty()) break;  // a gap: the next chunk begins behind it
+      next = chunk.offset = begin;
     }
+    found = true;
     const std::int64_t part = std::min(end - next, wanted - static_cast<std::int64_t>(chunk.data.size()));
     if (part <= 0) break;
-    chunk.data += read_part(path_prefix + "." + std::to_string(number), next - start, part);
+    const std::int64_t segment = next / segment_bytes;
+    chunk.data += read_part(path_prefix + "." + std::to_string(segment), next - segment * segment_bytes, part);
   }
+  if (!found) chunk.offset = chunk.size;  // nothing is kept from here on
   chunk.complete = ended && chunk.offset + static_cast<std::int64_t>(chunk.data.size()) >= chunk.size;
   return chunk;
 }

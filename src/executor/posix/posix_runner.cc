@@ -68,6 +68,14 @@ Result<void> PosixRunner::stop(const AttemptId& attempt, Epoch epoch, const std:
                                std::int64_t grace_s) {
   return impl_->stop(attempt, epoch, reason, grace_s);
 }
+Result<void> PosixRunner::suspend(const AttemptId& attempt, Epoch epoch) { return impl_->suspend(attempt, epoch); }
+Result<void> PosixRunner::resume(const AttemptId& attempt, Epoch epoch) { return impl_->resume(attempt, epoch); }
+Result<void> PosixRunner::signal(const AttemptId& attempt, Epoch epoch, int signal) {
+  return impl_->signal(attempt, epoch, signal);
+}
+void PosixRunner::renew_lease(const AttemptId& attempt, Duration remaining) { impl_->renew_lease(attempt, remaining); }
+std::vector<int> PosixRunner::processes(const AttemptId& attempt) const { return impl_->processes(attempt); }
+std::vector<Unkillable> PosixRunner::unkillable() const { return impl_->unkillable(); }
 Result<LogChunk> PosixRunner::read_log(const AttemptId& attempt, const std::string& stream, std::int64_t offset,
                                        std::int64_t limit) {
   return impl_->read_log(attempt, stream, offset, limit);
@@ -118,8 +126,7 @@ PosixRunner::Impl::~Impl() {
   }
   wake();
   if (thread_.joinable()) thread_.join();
-  for (auto& [id, attempt] : attempts_)
-    if (attempt.socket >= 0) close(attempt.socket);
+  for (auto& [id, attempt] : attempts_) attempt.close_descriptors();
   for (int tries = 0; tries < 20 && !ended_cgroups_.empty(); ++tries) {
     remove_ended_cgroups();
     if (!ended_cgroups_.empty()) std::this_thread::sleep_for(std::chrono::milliseconds(10));  // a shim on its way out
@@ -185,13 +192,12 @@ Result<void> PosixRunner::Impl::send_stop(const AttemptId& id, const std::string
     queue_report(attempt.report);
     return {};
   }
-  const std::string message = fmt::format("{} stop {} {}", kShimProtocolVersion, reason, grace_s * 1000);
-  if (attempt.socket >= 0 && send(attempt.socket, message.data(), message.size(), MSG_NOSIGNAL) >= 0) return {};
-  if (attempt.socket >= 0 && errno == EAGAIN)
-    return fail(ErrorCode::kUnavailable, fmt::format("the shim of {} does not take orders now; try again", to_string(id)));
-  if (attempt.reconnect)
-    return fail(ErrorCode::kUnavailable, fmt::format("the shim of {} does not answer yet; try again", to_string(id)));
-  settle(attempt);
+  const auto told = tell_shim(attempt, fmt::format("stop {} {}", reason, grace_s * 1000));
+  if (!told) return fail(told.error());
+  if (*told) {
+    if (attempt.shim_version < 2 && attempt.report.state == JobState::kSuspended) pause_by_hand(attempt, false);
+    return {};
+  }
   if (attempt.orphaned) stop_orphan(attempt, reason, grace_s * 1000);
   return {};
 }
@@ -227,7 +233,7 @@ void PosixRunner::Impl::forget(const AttemptId& id) {
     log::warn(kLog, "an acknowledged result could not be marked", {{"attempt", to_string(id)}, {"error", written.error().message}});
     return;  // it is reported again, which is harmless
   }
-  if (found->second.socket >= 0) close(found->second.socket);
+  found->second.close_descriptors();
   attempts_.erase(found);
 }
 

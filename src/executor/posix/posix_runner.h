@@ -27,9 +27,11 @@ struct PosixRunnerOptions {
   std::int64_t log_segment_bytes = 16 << 20;
   int log_segments = 8;                 // kept per stream: the first and the newest
   std::chrono::milliseconds leftover_grace{2000};  // SIGTERM to SIGKILL for what the main process leaves behind
+  std::chrono::milliseconds unkillable_after{60'000};  // from the first SIGKILL
   std::chrono::hours retention{24 * 7};  // of a forgotten attempt's directories
   // For tests: called after each step of a launch ("fence", "manifest", "spawned", "started", "opened").
   std::function<void(std::string_view step)> on_step;
+  int shim_version = 0;                 // for tests: another version of the shim's protocol; 0 = the current one
   std::string shim_failpoint;           // for tests: the shim kills itself there (shim.cc, die_at)
 };
 
@@ -44,11 +46,17 @@ class PosixRunner final : public ProcessRunner {
   Result<void> recover(OnReport on_report) override;
   Result<void> launch(const LaunchSpec& spec) override;
   Result<void> stop(const AttemptId& attempt, Epoch epoch, const std::string& reason, std::int64_t grace_s) override;
+  Result<void> suspend(const AttemptId& attempt, Epoch epoch) override;
+  Result<void> resume(const AttemptId& attempt, Epoch epoch) override;
+  Result<void> signal(const AttemptId& attempt, Epoch epoch, int signal) override;
+  void renew_lease(const AttemptId& attempt, Duration remaining) override;
   Result<LogChunk> read_log(const AttemptId& attempt, const std::string& stream, std::int64_t offset,
                             std::int64_t limit) override;
   void forget(const AttemptId& attempt) override;
   std::vector<AttemptReport> attempts() const override;
   std::vector<LaunchSpec> running() const override;
+  std::vector<int> processes(const AttemptId& attempt) const override;
+  std::vector<Unkillable> unkillable() const override;
   std::string exec_mode() const override;
   std::string run_as() const override;
 

@@ -1,10 +1,12 @@
 #pragma once
-// Internal to the posix adapter: one class, four files (posix_runner.cc: opening, stopping, logs; launch.cc: starting; watch.cc:
-// what shims and /proc tell; recovery.cc: what is found at start).
+// Internal to the posix adapter: one class, five files (posix_runner.cc: opening, stopping, logs; launch.cc: starting; orders.cc:
+// what is asked of attempts that run; watch.cc: what shims and /proc tell; recovery.cc: what is found at start).
 //
 // Threads: commands come from any thread and are taken one at a time (lifecycle_mutex_); the watch thread reads sockets
 // and reports. Both touch the table under mutex_; it may be held for a sync of one record, never for a spawn or a callback.
+#include <array>
 #include <map>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -17,6 +19,7 @@
 #include "executor/posix/journal.h"
 #include "executor/posix/posix_runner.h"
 #include "executor/posix/process_tree.h"
+#include "executor/posix/shim/log_writer.h"
 
 namespace aether {
 
@@ -30,6 +33,14 @@ struct WatchedAttempt {
   bool reconnect = false;  // the shim lives but does not answer yet
   bool orphaned = false;   // the shim is gone without a complete record; the runner keeps the rest in its place
   std::int64_t kill_at_boot_ms = 0;  // orphaned: 0 = not being stopped
+  int shim_version = executor::kShimProtocolVersion;
+  std::array<int, 2> pipes = {-1, -1};     // copies of the read ends of the job's stdout and stderr
+  std::array<std::unique_ptr<executor::LogWriter>, 2> logs = {};  // orphaned: what the shim did before
+  std::int64_t lease_until_boot_ms = 0;    // 0 = none
+  std::vector<int> survivors = {};         // of SIGKILL, long after it
+
+  void close_pipes();
+  void close_descriptors();
 };
 
 class PosixRunner::Impl {
@@ -50,6 +61,14 @@ class PosixRunner::Impl {
   std::string exec_mode() const { return cgroup_root_.empty() ? "pgrp-only" : "cgroup2-delegated"; }
   std::string run_as() const { return account_.name; }
 
+  // orders.cc
+  Result<void> suspend(const AttemptId& attempt, Epoch epoch);
+  Result<void> resume(const AttemptId& attempt, Epoch epoch);
+  Result<void> signal(const AttemptId& attempt, Epoch epoch, int signal);
+  void renew_lease(const AttemptId& attempt, Duration remaining);
+  std::vector<int> processes(const AttemptId& attempt) const;
+  std::vector<Unkillable> unkillable() const;
+
   // recovery.cc
   Result<void> recover(OnReport on_report);
 
@@ -60,6 +79,15 @@ class PosixRunner::Impl {
   Result<void> send_stop(const AttemptId& attempt, const std::string& reason, std::int64_t grace_s);
   executor::AttemptFiles files_of(const AttemptId& attempt) const;
   void step(std::string_view name) const;
+
+  // orders.cc
+  Result<WatchedAttempt*> find_for_order(const AttemptId& attempt, Epoch epoch);
+  // False when the shim is gone for good; the caller acts in its place if the attempt is orphaned now.
+  Result<bool> tell_shim(WatchedAttempt& attempt, const std::string& words);
+  Result<void> pause(const AttemptId& attempt, Epoch epoch, bool stand_still);
+  void pause_by_hand(WatchedAttempt& attempt, bool stand_still);
+  void tell_lease(WatchedAttempt& attempt);
+  void keep_lease(WatchedAttempt& attempt);
 
   // launch.cc
   Result<bool> repeat_known(const LaunchSpec& spec);
@@ -83,6 +111,9 @@ class PosixRunner::Impl {
   void stop_orphan(WatchedAttempt& attempt, const std::string& reason, std::int64_t grace_ms);
   std::vector<executor::ProcessStat> find_processes(const WatchedAttempt& attempt) const;
   void connect(WatchedAttempt& attempt);
+  void take_over_logs(WatchedAttempt& attempt);
+  void drain_pipes(WatchedAttempt& attempt);
+  void note_unkillable(WatchedAttempt& attempt);
   void remove_ended_cgroups();
   void queue_report(const AttemptReport& report);
   void send_reports();

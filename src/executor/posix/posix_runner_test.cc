@@ -227,7 +227,7 @@ TEST(PosixRunner, OutputIsBoundedAndTheJobIsNeverBlocked) {
   EXPECT_EQ(end->exit->message, std::to_string(60 * kMiB) + " bytes of its output were dropped");
   std::int64_t on_disk = 0;
   for (const auto& entry : std::filesystem::directory_iterator(harness.attempt_directory(id) + "/log"))
-    on_disk += static_cast<std::int64_t>(entry.file_size());
+    if (!entry.path().filename().string().starts_with("gaps.")) on_disk += static_cast<std::int64_t>(entry.file_size());
   EXPECT_LE(on_disk, 4 * kMiB + 3);
   const auto head = harness.runner().read_log(id, "stdout", 0, 5);
   EXPECT_EQ(head->data, "begin");

@@ -104,6 +104,17 @@ bool signal_process(const ProcessStat& process, int signal) {
   return sent;
 }
 
+bool catches_signal(pid_t pid, int signal) {
+  char path[64], text[4096];
+  std::snprintf(path, sizeof path, "/proc/%d/status", static_cast<int>(pid));
+  const ssize_t size = read_small(path, text, sizeof text - 1);
+  if (size <= 0) return false;
+  text[size] = 0;
+  const char* caught = std::strstr(text, "\nSigCgt:");
+  if (!caught) return false;
+  return (std::strtoull(caught + 8, nullptr, 16) >> (signal - 1) & 1U) != 0;
+}
+
 bool is_running(pid_t pid, std::uint64_t start_ticks) {
   const auto process = read_process(pid);
   return process && process->start_ticks == start_ticks && !process->zombie();

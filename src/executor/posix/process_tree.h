@@ -30,6 +30,8 @@ std::vector<ProcessStat> find_cgroup_members(const std::string& cgroup_directory
 
 // Sends through a pidfd after the start time was checked on that same process. False when it is gone.
 bool signal_process(const ProcessStat& process, int signal);
+// Does the process have a handler of its own for the signal? What has none would be ended by most of them.
+bool catches_signal(pid_t pid, int signal);
 // True while the very process that was recorded runs (a zombie does not).
 bool is_running(pid_t pid, std::uint64_t start_ticks);
 

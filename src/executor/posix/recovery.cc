@@ -62,7 +62,10 @@ void PosixRunner::Impl::recover_attempt(const std::string& name) {
   const auto manifest = files.read_manifest();
   if (!manifest) return recover_unreadable(*id, manifest.error());
   const AttemptReport report{*id, manifest->epoch, JobState::kStarting, {}, {}, {}};
-  adopt(attempts_.emplace(*id, WatchedAttempt{files, *manifest, files.read_launch(*manifest), report}).first->second);
+  auto& attempt = attempts_.emplace(*id, WatchedAttempt{files, *manifest, files.read_launch(*manifest), report}).first->second;
+  attempt.shim_version = manifest->shim_version;
+  attempt.lease_until_boot_ms = std::max(manifest->lease_until_boot_ms, files.read_lease());
+  adopt(attempt);
 }
 
 void PosixRunner::Impl::adopt(WatchedAttempt& attempt) {

@@ -41,6 +41,7 @@ class PosixHarness {
   void close() { runner_.reset(); }
   void restart();
   void reboot();
+  static void pause(int milliseconds) { usleep(static_cast<useconds_t>(milliseconds) * 1000); }
   bool run_until(const std::function<bool()>& condition, int timeout_ms = 20'000) const;
   std::vector<AttemptReport> reports() const;
   std::optional<AttemptReport> last(const AttemptId& id) const;

@@ -7,8 +7,9 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstdio>
+#include <cstring>
 #include <string>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -42,10 +43,37 @@ bool carries_names(pid_t pid, const AttemptId& attempt) {
   return has("AETHER_JOB_ID=" + attempt.job.str()) && has("AETHER_ATTEMPT=" + std::to_string(attempt.n));
 }
 
+// One message with the descriptors that came with it.
+ssize_t receive(int socket, char* data, std::size_t size, std::array<int, 2>& descriptors) {
+  iovec content{data, size};
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int) * 2)] = {};
+  msghdr header{};
+  header.msg_iov = &content;
+  header.msg_iovlen = 1;
+  header.msg_control = control;
+  header.msg_controllen = sizeof control;
+  const ssize_t got = recvmsg(socket, &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+  const cmsghdr* rights = got > 0 ? CMSG_FIRSTHDR(&header) : nullptr;
+  if (rights && rights->cmsg_type == SCM_RIGHTS && rights->cmsg_len == CMSG_LEN(sizeof(int) * 2))
+    std::memcpy(descriptors.data(), CMSG_DATA(rights), sizeof(int) * 2);
+  return got;
+}
+
 // States go forward only; a repeated or late message changes nothing.
 int rank_of(JobState state) { return static_cast<int>(state); }
 
 }  // namespace
+
+void WatchedAttempt::close_pipes() {
+  for (int& pipe : pipes)
+    if (pipe >= 0) close(std::exchange(pipe, -1));
+  for (auto& log : logs) log.reset();
+}
+
+void WatchedAttempt::close_descriptors() {
+  if (socket >= 0) close(std::exchange(socket, -1));
+  close_pipes();
+}
 
 void PosixRunner::Impl::wake() const {
   const std::uint64_t one = 1;
@@ -75,6 +103,8 @@ void PosixRunner::Impl::watch() {
     for (auto& [id, attempt] : attempts_) {
       if (attempt.socket >= 0) read_shim(attempt);
       if (attempt.reconnect) connect(attempt);
+      if (attempt.lease_until_boot_ms > 0) keep_lease(attempt);
+      if (attempt.orphaned) drain_pipes(attempt);
       if (attempt.orphaned) keep_orphan(attempt);
     }
     remove_ended_cgroups();
@@ -88,7 +118,11 @@ void PosixRunner::Impl::wait_for_shims() {
     std::lock_guard lock(mutex_);
     for (const auto& [id, attempt] : attempts_) {
       if (attempt.socket >= 0) polled.push_back({attempt.socket, POLLIN, 0});
-      busy = busy || attempt.orphaned || attempt.reconnect;
+      if (attempt.orphaned)
+        for (std::size_t i = 0; i < attempt.pipes.size(); ++i)
+          if (attempt.logs[i]) polled.push_back({attempt.pipes[i], POLLIN, 0});  // poll ignores negative descriptors
+      const bool lease_is_ours = attempt.lease_until_boot_ms > 0 && attempt.shim_version < 2;
+      busy = busy || attempt.orphaned || attempt.reconnect || lease_is_ours;
     }
     busy = busy || !ended_cgroups_.empty();
     if (!reports_.empty() || stopping_) return;
@@ -103,7 +137,13 @@ void PosixRunner::Impl::wait_for_shims() {
 void PosixRunner::Impl::read_shim(WatchedAttempt& attempt) {
   char message[kMessageBytes];
   for (;;) {
-    const ssize_t got = recv(attempt.socket, message, sizeof message, MSG_DONTWAIT);
+    std::array<int, 2> descriptors = {-1, -1};
+    const ssize_t got = receive(attempt.socket, message, sizeof message, descriptors);
+    if (descriptors[0] >= 0) {
+      std::swap(attempt.pipes, descriptors);
+      for (const int old : descriptors)
+        if (old >= 0) close(old);
+    }
     if (got > 0) {
       apply_message(attempt, {message, static_cast<std::size_t>(got)});
       continue;
@@ -117,22 +157,23 @@ void PosixRunner::Impl::read_shim(WatchedAttempt& attempt) {
   }
 }
 
-// "<version> <state> <microseconds of the exec, 0 before it>"
 void PosixRunner::Impl::apply_message(WatchedAttempt& attempt, std::string_view text) {
-  int version = 0;
-  char word[17] = {};
-  long long started_us = 0;
-  if (std::sscanf(std::string(text).c_str(), "%d %16s %lld", &version, word, &started_us) != 3) return;
-  if (started_us > 0) attempt.report.started_at = from_unix_us(started_us);
-  const std::string_view state = word;
+  const auto message = decode_state(text);
+  if (!message || is_terminal(attempt.report.state)) return;
+  attempt.shim_version = message->version;
+  if (message->started_us > 0) attempt.report.started_at = from_unix_us(message->started_us);
+  const std::string& state = message->word;
   if (state == "running") change_state(attempt, JobState::kRunning);
+  else if (state == "suspended") change_state(attempt, JobState::kSuspended);
+  else if (state == "unkillable") note_unkillable(attempt);
   else if (state == "stopping") change_state(attempt, JobState::kStopping);
   else if (state == "completing") change_state(attempt, JobState::kCompleting);
   else if (state == "ended") settle(attempt);
 }
 
 void PosixRunner::Impl::change_state(WatchedAttempt& attempt, JobState state) {
-  if (rank_of(state) <= rank_of(attempt.report.state)) return;
+  const bool resumed = state == JobState::kRunning && attempt.report.state == JobState::kSuspended;
+  if (rank_of(state) <= rank_of(attempt.report.state) && !resumed) return;
   attempt.report.state = state;
   queue_report(attempt.report);
 }
@@ -147,6 +188,7 @@ void PosixRunner::Impl::settle(WatchedAttempt& attempt) {
   }
   if (attempt.socket >= 0 || attempt.orphaned) return;
   attempt.orphaned = true;
+  take_over_logs(attempt);
   log::warn(kLog, "the keeper of an attempt is gone; the agent watches the rest of it", {{"attempt", to_string(attempt.manifest.attempt)}});
   wake();
 }
@@ -166,6 +208,8 @@ void PosixRunner::Impl::report_end(WatchedAttempt& attempt, const ExitRecord& re
   report.ended_at = from_unix_us(record.ended_us);
   if (record.started_us > 0) report.started_at = from_unix_us(record.started_us);
   attempt.orphaned = attempt.reconnect = false;
+  attempt.survivors.clear();
+  attempt.close_pipes();
   attempt.launch.reset();
   attempt.files.remove_launch();
   if (!attempt.manifest.cgroup.empty()) ended_cgroups_.push_back(attempt.manifest.cgroup);
@@ -175,12 +219,45 @@ void PosixRunner::Impl::report_end(WatchedAttempt& attempt, const ExitRecord& re
 void PosixRunner::Impl::connect(WatchedAttempt& attempt) {
   attempt.socket = connect_to_shim(attempt.files.directory());
   attempt.reconnect = false;
-  if (attempt.socket >= 0) return;
+  if (attempt.socket >= 0) return tell_lease(attempt);
   const auto started = attempt.files.read_started();
   const auto record = attempt.files.read_exit();
   const bool shim_lives = started && is_running(started->shim_pid, started->shim_start_ticks);
   if (shim_lives && !(record && record->complete)) attempt.reconnect = true;
   else settle(attempt);
+}
+
+// What the shim did with the output, from where it stopped. What it had read and not yet stored is lost.
+void PosixRunner::Impl::take_over_logs(WatchedAttempt& attempt) {
+  const char* streams[] = {"stdout", "stderr"};
+  if (attempt.manifest.log_segment_bytes <= 0) return;  // its manifest can't be read
+  for (std::size_t i = 0; i < attempt.pipes.size(); ++i) {
+    if (attempt.pipes[i] < 0) continue;
+    attempt.logs[i] = std::make_unique<LogWriter>(attempt.files.directory() + "/log/" + streams[i],
+                                                  attempt.manifest.log_segment_bytes, options_.log_segments);
+    attempt.logs[i]->continue_stream();
+  }
+}
+
+void PosixRunner::Impl::drain_pipes(WatchedAttempt& attempt) {
+  static thread_local char buffer[65536];
+  for (std::size_t i = 0; i < attempt.pipes.size(); ++i)
+    for (int reads = 0; reads < 16 && attempt.pipes[i] >= 0 && attempt.logs[i]; ++reads) {
+      const ssize_t got = read(attempt.pipes[i], buffer, sizeof buffer);
+      if (got > 0) attempt.logs[i]->append(buffer, static_cast<std::size_t>(got));
+      else if (got < 0 && errno == EAGAIN) break;
+      else if (got == 0 || errno != EINTR) close(std::exchange(attempt.pipes[i], -1));
+    }
+}
+
+void PosixRunner::Impl::note_unkillable(WatchedAttempt& attempt) {
+  const auto record = attempt.files.read_exit();
+  attempt.survivors.assign(record ? record->survivors.begin() : std::vector<pid_t>::const_iterator{},
+                           record ? record->survivors.end() : std::vector<pid_t>::const_iterator{});
+  if (attempt.survivors.empty()) attempt.survivors.push_back(0);
+  log::error(kLog, "processes of an attempt outlive SIGKILL; its GPUs stay occupied",
+             {{"attempt", to_string(attempt.manifest.attempt)}});
+  change_state(attempt, record && record->ended_us > 0 ? JobState::kCompleting : JobState::kStopping);
 }
 
 std::vector<ProcessStat> PosixRunner::Impl::find_processes(const WatchedAttempt& attempt) const {
@@ -201,7 +278,11 @@ std::vector<ProcessStat> PosixRunner::Impl::find_processes(const WatchedAttempt&
 void PosixRunner::Impl::keep_orphan(WatchedAttempt& attempt) {
   const auto processes = find_processes(attempt);
   if (processes.empty()) {
+    drain_pipes(attempt);
     auto record = attempt.files.read_exit().value_or(ExitRecord{});
+    record.survivors.clear();
+    if (attempt.logs[0]) record.stdout_dropped_bytes += attempt.logs[0]->dropped_bytes();
+    if (attempt.logs[1]) record.stderr_dropped_bytes += attempt.logs[1]->dropped_bytes();
     if (record.ended_us == 0) {
       const auto stop = attempt.files.read_stop();
       record.cause = stop ? stop->reason : "lost_exit";
@@ -221,6 +302,9 @@ void PosixRunner::Impl::keep_orphan(WatchedAttempt& attempt) {
     stop_orphan(attempt, "timeout", attempt.manifest.grace_s * 1000);
   if (attempt.kill_at_boot_ms == 0 || now_ms < attempt.kill_at_boot_ms) return;
   for (const auto& process : processes) signal_process(process, SIGKILL);
+  if (now_ms < attempt.kill_at_boot_ms + options_.unkillable_after.count()) return;
+  attempt.survivors.clear();
+  for (const auto& process : processes) attempt.survivors.push_back(process.pid);
 }
 
 void PosixRunner::Impl::stop_orphan(WatchedAttempt& attempt, const std::string& reason, std::int64_t grace_ms) {
@@ -235,6 +319,8 @@ void PosixRunner::Impl::stop_orphan(WatchedAttempt& attempt, const std::string& 
     write_record((attempt.files.directory() + "/stop.json").c_str(),
                  encode_stop_record(reason, grace_ms, to_unix_us(clock_.now())));
   attempt.kill_at_boot_ms = kill_at_ms;
+  if (attempt.report.state == JobState::kSuspended && !attempt.manifest.cgroup.empty())
+    write_cgroup(attempt.manifest.cgroup + "/job/cgroup.freeze", "0");
   for (const int signal : {SIGTERM, SIGCONT})
     for (const auto& process : find_processes(attempt)) signal_process(process, signal);
   change_state(attempt, JobState::kStopping);

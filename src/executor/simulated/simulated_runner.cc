@@ -28,6 +28,8 @@ ExitStatus own_exit(const LaunchSpec& launch) {
   return exit;
 }
 
+constexpr Duration kMaxLeaseGrace = std::chrono::seconds(30);
+
 std::string program_of(const JobSpec& spec) { return spec.argv.empty() ? "the script" : spec.argv.front(); }
 
 }  // namespace
@@ -120,12 +122,19 @@ void SimulatedRunner::bring_up_to(Virtual& attempt, Mono now) {
     begin(attempt, attempt.launched_at + options_.start_delay);
     if (is_terminal(attempt.report.state)) return;
   }
-  const Mono own_end = attempt.started_at + std::chrono::milliseconds(number(
+  // What a suspended process does later than it would have.
+  const Duration stood_still = attempt.stood_still + (attempt.suspended_at ? now - *attempt.suspended_at : Duration(0));
+  const Mono own_end = attempt.started_at + stood_still + std::chrono::milliseconds(number(
       launch, "DURATION_MS", std::chrono::duration_cast<std::chrono::milliseconds>(options_.default_duration).count()));
+  const bool never_ends = attempt.suspended_at.has_value();
   const Mono limit = attempt.started_at + std::chrono::seconds(launch.spec.time_limit_s);
-  if (!attempt.stop_ordered && launch.spec.time_limit_s > 0 && limit < own_end && limit <= now)
-    order_stop(attempt, ExitCause::kTimeout, limit, std::chrono::seconds(launch.spec.grace_s));
+  const Duration grace = std::chrono::seconds(launch.spec.grace_s);
+  if (!attempt.stop_ordered && attempt.lease_until && *attempt.lease_until <= now && (never_ends || *attempt.lease_until < own_end))
+    order_stop(attempt, ExitCause::kNodeLost, *attempt.lease_until, std::min(grace, kMaxLeaseGrace));
+  if (!attempt.stop_ordered && launch.spec.time_limit_s > 0 && limit <= now && (never_ends || limit < own_end))
+    order_stop(attempt, ExitCause::kTimeout, limit, grace);
   if (attempt.stop_ordered) {
+    if (variable(launch, "UNKILLABLE") == "1") return;
     const bool ignores = variable(launch, "IGNORE_TERM") == "1";
     const Mono obeyed = attempt.term_at + options_.stop_reaction;
     const Mono signalled = ignores ? attempt.kill_at : std::min(obeyed, attempt.kill_at);
@@ -136,7 +145,7 @@ void SimulatedRunner::bring_up_to(Virtual& attempt, Mono now) {
       return end(attempt, signalled, exit);
     }
   }
-  if (own_end > now) return;
+  if (own_end > now || attempt.suspended_at) return;
   ExitStatus exit = own_exit(launch);
   if (attempt.stop_ordered) exit.cause = attempt.stop_cause;
   end(attempt, own_end, exit);
@@ -165,6 +174,7 @@ void SimulatedRunner::order_stop(Virtual& attempt, ExitCause cause, Mono at, Dur
     attempt.kill_at = std::min(attempt.kill_at, at + grace);  // a repetition can only shorten the grace
     return;
   }
+  go_on(attempt, at);
   attempt.stop_ordered = true;
   attempt.stop_cause = cause;
   attempt.term_at = at;
@@ -221,6 +231,10 @@ Result<void> SimulatedRunner::launch(const LaunchSpec& spec) {
   attempt.report = {spec.attempt, spec.epoch, JobState::kStarting, {}, {}, {}};
   attempt.boot = journal_->boot_;
   attempt.launched_at = clock_.mono();
+  attempt.pid = ++journal_->last_pid_;
+  if (spec.spec.on_partition == OnPartition::kStopAfter)
+    attempt.lease_until =
+        attempt.launched_at + spec.lease_remaining.value_or(std::chrono::seconds(spec.spec.stop_after_s));
   pending_.push_back(attempt.report);
   journal_->attempts_.emplace(spec.attempt, std::move(attempt));
   return {};
@@ -256,6 +270,93 @@ Result<void> SimulatedRunner::stop(const AttemptId& id, Epoch epoch, const std::
   if (attempt.report.state == JobState::kStarting) begin(attempt, now);
   if (!is_terminal(attempt.report.state)) order_stop(attempt, *cause, now, std::chrono::seconds(grace_s));
   return {};
+}
+
+Result<SimulatedJournal::VirtualAttempt*> SimulatedRunner::find_for_order(const AttemptId& id, Epoch epoch) {
+  if (!recovered_) return fail(ErrorCode::kUnavailable, "the executor has not recovered yet");
+  const auto found = journal_->attempts_.find(id);
+  if (found != journal_->attempts_.end() && epoch < found->second.launch.epoch)
+    return fail(ErrorCode::kConflict, fmt::format("STALE_EPOCH: {} has epoch {}, the order {}", to_string(id),
+                                                  found->second.launch.epoch, epoch));
+  if (found != journal_->attempts_.end() && !is_terminal(found->second.report.state)) {
+    bring_up_to(found->second, clock_.mono());
+    if (found->second.report.state == JobState::kStarting) begin(found->second, clock_.mono());
+  }
+  if (found == journal_->attempts_.end() || is_terminal(found->second.report.state))
+    return fail(ErrorCode::kNotFound, fmt::format("{} does not run on this node", to_string(id)));
+  return &found->second;
+}
+
+void SimulatedRunner::go_on(Virtual& attempt, Mono at) {
+  if (!attempt.suspended_at) return;
+  attempt.stood_still += at - *attempt.suspended_at;
+  attempt.suspended_at.reset();
+}
+
+Result<void> SimulatedRunner::suspend(const AttemptId& id, Epoch epoch) {
+  std::lock_guard lock(journal_->mutex_);
+  const auto found = find_for_order(id, epoch);
+  if (!found) return fail(found.error());
+  Virtual& attempt = **found;
+  if (attempt.report.state != JobState::kRunning) return {};
+  attempt.suspended_at = clock_.mono();
+  attempt.report.state = JobState::kSuspended;
+  pending_.push_back(attempt.report);
+  return {};
+}
+
+Result<void> SimulatedRunner::resume(const AttemptId& id, Epoch epoch) {
+  std::lock_guard lock(journal_->mutex_);
+  const auto found = find_for_order(id, epoch);
+  if (!found) return fail(found.error());
+  Virtual& attempt = **found;
+  if (attempt.report.state != JobState::kSuspended) return {};
+  go_on(attempt, clock_.mono());
+  attempt.report.state = JobState::kRunning;
+  pending_.push_back(attempt.report);
+  return {};
+}
+
+Result<void> SimulatedRunner::signal(const AttemptId& id, Epoch epoch, int signal) {
+  if (signal <= 0 || signal >= NSIG || signal == SIGKILL || signal == SIGSTOP)
+    return fail(ErrorCode::kInvalidArgument, fmt::format("{} is no signal for a job", signal));
+  std::lock_guard lock(journal_->mutex_);
+  const auto found = find_for_order(id, epoch);
+  if (!found) return fail(found.error());
+  if (number((*found)->launch, "ENDS_ON", 0) != signal || (*found)->suspended_at) return {};
+  ExitStatus exit;
+  exit.signal = signal;
+  if ((*found)->stop_ordered) exit.cause = (*found)->stop_cause;
+  end(**found, clock_.mono(), exit);
+  return {};
+}
+
+void SimulatedRunner::renew_lease(const AttemptId& id, Duration remaining) {
+  std::lock_guard lock(journal_->mutex_);
+  const auto found = journal_->attempts_.find(id);
+  if (found == journal_->attempts_.end() || !found->second.lease_until) return;
+  const Mono now = clock_.mono();
+  if (!is_terminal(found->second.report.state)) bring_up_to(found->second, now);
+  found->second.lease_until = std::max(*found->second.lease_until, now + remaining);
+}
+
+std::vector<int> SimulatedRunner::processes(const AttemptId& id) const {
+  std::lock_guard lock(journal_->mutex_);
+  const auto found = journal_->attempts_.find(id);
+  if (found == journal_->attempts_.end() || !found->second.report.started_at ||
+      is_terminal(found->second.report.state))
+    return {};
+  return {found->second.pid};
+}
+
+std::vector<Unkillable> SimulatedRunner::unkillable() const {
+  std::lock_guard lock(journal_->mutex_);
+  std::vector<Unkillable> found;
+  for (const auto& [id, attempt] : journal_->attempts_)
+    if (attempt.stop_ordered && !is_terminal(attempt.report.state) &&
+        clock_.mono() >= attempt.kill_at + options_.unkillable_after)
+      found.push_back({id, attempt.launch.gpu_uuids, {attempt.pid}});
+  return found;
 }
 
 Result<LogChunk> SimulatedRunner::read_log(const AttemptId& id, const std::string& stream, std::int64_t offset,

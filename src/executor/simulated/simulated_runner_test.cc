@@ -30,6 +30,10 @@ class SimulatedHarness {
     }
     return false;
   }
+  void pause(int milliseconds) {
+    clock_.advance(std::chrono::milliseconds(milliseconds));
+    runner_->poll();
+  }
   std::vector<AttemptReport> reports() const { return reports_; }
   ManualClock& clock() { return clock_; }
 
@@ -72,6 +76,24 @@ TEST(SimulatedRunner, AnExecErrorIsALaunchFailure) {
   ASSERT_TRUE(harness.run_until([&] { return is_terminal(harness.reports().back().state); }));
   EXPECT_EQ(harness.reports().back().state, JobState::kLaunchFailed);
   EXPECT_EQ(harness.reports().back().exit->message, "exec of /no/such: No such file or directory");
+}
+
+TEST(SimulatedRunner, AnUnkillableAttemptIsListedUntilTheMachineRestarts) {
+  SimulatedHarness harness;
+  const auto id = attempt_id(1);
+  auto launch = make_launch(id, 1, {.duration_ms = 1000}, {GpuUuid("GPU-1")});
+  launch.spec.env["AETHER_SIM_UNKILLABLE"] = "1";
+  ASSERT_TRUE(harness.runner().launch(launch));
+  ASSERT_TRUE(harness.run_until([&] { return harness.runner().running().size() == 1; }));
+  ASSERT_TRUE(harness.runner().stop(id, 1, "user_cancel", 1));
+  EXPECT_TRUE(harness.runner().unkillable().empty());
+  harness.pause(62'000);
+  ASSERT_EQ(harness.runner().unkillable().size(), 1U);
+  EXPECT_EQ(harness.runner().unkillable()[0].gpu_uuids, launch.gpu_uuids);
+  EXPECT_EQ(harness.reports().back().state, JobState::kStopping) << "it has not ended";
+  harness.reboot();
+  EXPECT_EQ(harness.reports().back().state, JobState::kNodeFail);
+  EXPECT_TRUE(harness.runner().unkillable().empty());
 }
 
 TEST(SimulatedRunner, PollsByItselfWhenAsked) {

@@ -4,6 +4,8 @@
 #include <grp.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -12,6 +14,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
+#include <cstring>
 
 #ifndef CLOSE_RANGE_CLOEXEC
 #define CLOSE_RANGE_CLOEXEC (1U << 2)
@@ -21,9 +24,53 @@ namespace aether::executor {
 namespace {
 
 [[noreturn]] void report_and_end(int error_channel, LaunchStep step, int error) {
-  const LaunchFailure failure{step, error};
+  const LaunchMessage failure{step, error, 0};
   if (write(error_channel, &failure, sizeof failure) < 0) _exit(126);
   _exit(127);
+}
+
+bool hand_over(int error_channel, int stream, int fd) {
+  LaunchMessage message{LaunchStep::kNone, 0, stream};
+  iovec content{&message, sizeof message};
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof fd)] = {};
+  msghdr header{};
+  header.msg_iov = &content;
+  header.msg_iovlen = 1;
+  header.msg_control = control;
+  header.msg_controllen = sizeof control;
+  cmsghdr* rights = CMSG_FIRSTHDR(&header);
+  rights->cmsg_level = SOL_SOCKET;
+  rights->cmsg_type = SCM_RIGHTS;
+  rights->cmsg_len = CMSG_LEN(sizeof fd);
+  std::memcpy(CMSG_DATA(rights), &fd, sizeof fd);
+  return sendmsg(error_channel, &header, MSG_NOSIGNAL) >= 0;
+}
+
+// With the job's rights, and never waiting: a FIFO or a device could hold up whoever writes to it, so only a regular file
+// and the null device are taken.
+void open_output_file(const std::string& path, int stream, bool append, int error_channel) {
+  if (path.empty()) return;
+  const int fd = open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_NOCTTY | O_NONBLOCK | O_CLOEXEC, 0666);
+  if (fd < 0) report_and_end(error_channel, LaunchStep::kOutputFile, errno);
+  struct stat info {}, null {};
+  if (fstat(fd, &info) != 0) report_and_end(error_channel, LaunchStep::kOutputFile, errno);
+  const bool is_null = S_ISCHR(info.st_mode) && stat("/dev/null", &null) == 0 && info.st_rdev == null.st_rdev;
+  if (!S_ISREG(info.st_mode) && !is_null) report_and_end(error_channel, LaunchStep::kOutputFile, EINVAL);
+  if (!append && S_ISREG(info.st_mode) && ftruncate(fd, 0) != 0)
+    report_and_end(error_channel, LaunchStep::kOutputFile, errno);
+  if (!hand_over(error_channel, stream, fd)) report_and_end(error_channel, LaunchStep::kOutputFile, errno);
+  close(fd);
+}
+
+void take_limits(const ShimArgs& args, int error_channel) {
+  for (const auto& limit : args.resource_limits) {
+    rlimit now{};
+    const auto resource = static_cast<__rlimit_resource_t>(limit.resource);
+    if (getrlimit(resource, &now) != 0) report_and_end(error_channel, LaunchStep::kResourceLimits, errno);
+    now.rlim_max = std::min<rlim_t>(now.rlim_max, limit.value);  // RLIM_INFINITY is the largest
+    now.rlim_cur = now.rlim_max;
+    if (setrlimit(resource, &now) != 0) report_and_end(error_channel, LaunchStep::kResourceLimits, errno);
+  }
 }
 
 void reset_signals() {
@@ -121,10 +168,13 @@ void run_child(const ShimArgs& args, const ChildDescriptors& descriptors) {
   allow_oom_kill();
   if (!arrange_descriptors(descriptors)) report_and_end(channel, LaunchStep::kDescriptors, errno);
   umask(static_cast<mode_t>(args.umask));
+  take_limits(args, channel);
   take_identity(args, channel);
   if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) report_and_end(channel, LaunchStep::kNoNewPrivileges, errno);
   // With the job's own rights: a directory that it may not enter is an error here, not a way in.
   if (!args.cwd.empty() && chdir(args.cwd.c_str()) != 0) report_and_end(channel, LaunchStep::kChdir, errno);
+  open_output_file(args.stdout_path, 1, args.append_output, channel);
+  open_output_file(args.stderr_path, 2, args.append_output, channel);
   reset_signals();
   execute(args, channel);
 }

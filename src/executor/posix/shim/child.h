@@ -4,10 +4,12 @@
 
 namespace aether::executor {
 
-// What the child writes to the close-on-exec error channel; nothing there means that exec succeeded.
-struct LaunchFailure {
+// What the child sends on the close-on-exec error channel, a SOCK_SEQPACKET socket. A failed step ends the child; nothing
+// more until end-of-file means that exec succeeded. kNone comes with a descriptor: the user's file for that stream.
+struct LaunchMessage {
   LaunchStep step = LaunchStep::kNone;
   int error = 0;
+  int stream = 0;  // of kNone: 1 or 2
 };
 
 struct ChildDescriptors {

@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/signalfd.h>
+#include <sys/socket.h>
 #include <sys/timerfd.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -14,34 +15,11 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <vector>
 
-#include "executor/posix/process_tree.h"
 #include "executor/posix/shim/child.h"
 
 namespace aether::executor {
 namespace {
-
-constexpr std::int64_t kKillRepeatMs = 50;
-
-std::int64_t boot_ms() {
-  timespec now{};
-  clock_gettime(CLOCK_BOOTTIME, &now);
-  return static_cast<std::int64_t>(now.tv_sec) * 1000 + now.tv_nsec / 1'000'000;
-}
-
-void close_and_forget(int& fd) {
-  if (fd >= 0) close(fd);
-  fd = -1;
-}
-
-bool write_text(const std::string& path, std::string_view text) {
-  const int fd = open(path.c_str(), O_WRONLY | O_CLOEXEC);
-  if (fd < 0) return false;
-  const bool ok = write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size());
-  close(fd);
-  return ok;
-}
 
 // Not synced: it matters only while this boot lasts, and the page cache lasts as long.
 bool write_running_note(pid_t pid, std::uint64_t start_ticks, pid_t session, std::int64_t limit_at_ms) {
@@ -76,6 +54,27 @@ std::int64_t wall_clock_us() {
   return static_cast<std::int64_t>(now.tv_sec) * 1'000'000 + now.tv_nsec / 1000;
 }
 
+std::int64_t boot_ms() {
+  timespec now{};
+  clock_gettime(CLOCK_BOOTTIME, &now);
+  return static_cast<std::int64_t>(now.tv_sec) * 1000 + now.tv_nsec / 1'000'000;
+}
+
+void close_and_forget(int& fd) {
+  if (fd >= 0) close(fd);
+  fd = -1;
+}
+
+bool write_text(const std::string& path, std::string_view text) {
+  const int fd = open(path.c_str(), O_WRONLY | O_CLOEXEC);
+  if (fd < 0) return false;
+  const bool ok = write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size());
+  const int error = errno;
+  close(fd);
+  errno = error;
+  return ok;
+}
+
 Shim::Shim(ShimArgs args, int listener) : args_(std::move(args)), listener_(listener) {
   sigset_t all;
   sigfillset(&all);
@@ -85,13 +84,16 @@ Shim::Shim(ShimArgs args, int listener) : args_(std::move(args)), listener_(list
   sigaddset(&child, SIGCHLD);
   signal_fd_ = signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK);
   timer_fd_ = timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK);
-  output_.log = std::make_unique<LogWriter>("log/stdout", args_.log_segment_bytes, args_.log_segments);
-  error_output_.log = std::make_unique<LogWriter>("log/stderr", args_.log_segment_bytes, args_.log_segments);
+  const LogRoom room = args_.log_block ? LogRoom::kKeepAll : LogRoom::kRotate;
+  output_.log = std::make_unique<LogWriter>("log/stdout", args_.log_segment_bytes, args_.log_segments, room);
+  error_output_.log = std::make_unique<LogWriter>("log/stderr", args_.log_segment_bytes, args_.log_segments, room);
 }
 
 Shim::~Shim() {
   for (int& client : clients_) close_and_forget(client);
-  for (int* fd : {&signal_fd_, &timer_fd_, &error_channel_, &output_.fd, &error_output_.fd}) close_and_forget(*fd);
+  for (int* fd : {&signal_fd_, &timer_fd_, &error_channel_, &output_.fd, &error_output_.fd, &output_.user_fd,
+                  &error_output_.user_fd})
+    close_and_forget(*fd);
 }
 
 void Shim::die_at(std::string_view step) const {
@@ -102,6 +104,8 @@ void Shim::die_at(std::string_view step) const {
 
 int Shim::run() {
   if (start_job()) {
+    tell_clients();
+    for (const int client : clients_) send_pipes(client);
     arm_timer();
     while (phase_ != Phase::kEnded) wait_for_something();
   }
@@ -111,55 +115,72 @@ int Shim::run() {
 
 bool Shim::start_job() {
   die_at("before_fork");
-  Pipe out, err, channel, barrier;
-  const int null_input = open("/dev/null", O_RDONLY | O_CLOEXEC);
-  if (null_input < 0 || !out.open_it() || !err.open_it() || !channel.open_it() || !barrier.open_it()) {
-    fail_launch(LaunchStep::kDescriptors, errno);
-    return false;
-  }
-  const pid_t child = fork();
-  if (child < 0) {
-    fail_launch(LaunchStep::kFork, errno);
-    return false;
-  }
-  if (child == 0) {
-    close(barrier.write_end);  // so that the death of the shim is end-of-file here
-    run_child(args_, {null_input, out.write_end, err.write_end, channel.write_end, barrier.read_end});
-  }
-  main_pid_ = child;
-  for (const int fd : {null_input, out.write_end, err.write_end, channel.write_end, barrier.read_end}) close(fd);
-  for (const int fd : {out.read_end, err.read_end, channel.read_end}) fcntl(fd, F_SETFL, O_NONBLOCK);
-  output_.fd = out.read_end;
-  error_output_.fd = err.read_end;
-  error_channel_ = channel.read_end;
-  if (prepare_child(child)) {
-    die_at("before_release");
-    if (write(barrier.write_end, "g", 1) != 1) exit_.error = errno;  // the child is gone; reaping says how
-  }
-  close(barrier.write_end);
-  die_at("after_release");
-  return true;
-}
-
-// Everything that must be true before the job may execute: it is on record, and in its cgroup.
-bool Shim::prepare_child(pid_t child) {
-  if (args_.time_limit_ms > 0) limit_at_ms_ = boot_ms() + args_.time_limit_ms;
-  const auto process = read_process(child);
-  if (!process || !write_running_note(child, process->start_ticks, process->session, limit_at_ms_)) {
-    exit_.step = LaunchStep::kFork;
+  Pipe out, err;
+  int channel[2];
+  if (!out.open_it() || !err.open_it() || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, channel) != 0) {
+    exit_.step = LaunchStep::kDescriptors;
     exit_.error = errno;
     return false;
   }
-  if (args_.job_cgroup.empty()) return true;
-  if (write_text(args_.job_cgroup + "/cgroup.procs", std::to_string(child))) return true;
-  exit_.step = LaunchStep::kCgroup;
-  exit_.error = errno;
-  return false;
+  for (const int fd : {out.read_end, err.read_end, channel[0]}) fcntl(fd, F_SETFL, O_NONBLOCK);
+  output_.fd = out.read_end;
+  error_output_.fd = err.read_end;
+  error_channel_ = channel[0];
+  arm_deadlines();
+  main_pid_ = fork_child(args_, out.write_end, err.write_end, channel[1], true);
+  for (const int fd : {out.write_end, err.write_end, channel[1]}) close(fd);
+  return main_pid_ > 0;
 }
 
-void Shim::fail_launch(LaunchStep step, int error) {
-  exit_.step = step;
-  exit_.error = error;
+// Forks, puts the child where it belongs, and only then lets it go on to its exec. -1: nothing was started.
+pid_t Shim::fork_child(const ShimArgs& args, int output, int error_output, int error_channel, bool is_main) {
+  Pipe barrier;
+  const int null_input = open("/dev/null", O_RDONLY | O_CLOEXEC);
+  if (null_input < 0 || !barrier.open_it()) {
+    exit_.step = is_main ? LaunchStep::kDescriptors : exit_.step;
+    exit_.error = errno;
+    return -1;
+  }
+  const pid_t child = fork();
+  if (child == 0) {
+    close(barrier.write_end);  // so that the death of the shim is end-of-file here
+    run_child(args, {null_input, output, error_output, error_channel, barrier.read_end});
+  }
+  if (child < 0 && is_main) {
+    exit_.step = LaunchStep::kFork;
+    exit_.error = errno;
+  }
+  close(null_input);
+  close(barrier.read_end);
+  if (child > 0 && prepare_child(child, is_main)) {
+    if (is_main) die_at("before_release");
+    if (write(barrier.write_end, "g", 1) != 1 && is_main) exit_.error = errno;  // it is gone; reaping says how
+  }
+  close(barrier.write_end);
+  if (is_main) die_at("after_release");
+  return child;
+}
+
+// Everything that must be true before a process of the job may execute: it is on record, and in its cgroups.
+bool Shim::prepare_child(pid_t child, bool is_main) {
+  if (is_main) {
+    const auto process = read_process(child);
+    if (!process || !write_running_note(child, process->start_ticks, process->session, limit_at_ms_)) {
+      exit_.step = LaunchStep::kFork;
+      exit_.error = errno;
+      return false;
+    }
+  }
+  std::vector<std::string> cgroups = args_.limit_cgroups;
+  if (!args_.job_cgroup.empty()) cgroups.push_back(args_.job_cgroup);
+  for (const auto& directory : cgroups) {
+    if (write_text(directory + "/cgroup.procs", std::to_string(child))) continue;
+    if (!is_main) return false;
+    exit_.step = LaunchStep::kCgroup;
+    exit_.error = errno;
+    return false;
+  }
+  return true;
 }
 
 void Shim::reap() {
@@ -169,8 +190,10 @@ void Shim::reap() {
   for (;;) {
     int status = 0;
     const pid_t pid = waitpid(-1, &status, WNOHANG);
-    if (pid == main_pid_) {
+    if (pid == main_pid_ && pid > 0) {
       note_main_end(status);
+    } else if (pid == checkpoint_pid_ && pid > 0) {
+      note_checkpoint_end(status);
     } else if (pid < 0 && errno == ECHILD) {
       // As subreaper the shim inherits every orphan, so "no child" means that no process of the attempt is left.
       phase_ = Phase::kEnded;
@@ -179,7 +202,8 @@ void Shim::reap() {
       break;
     }
   }
-  if (main_ended_ && phase_ <= Phase::kRunning) begin_termination(args_.leftover_grace_ms);
+  if (main_ended_ && phase_ <= Phase::kCheckpointing) begin_termination(boot_ms() + args_.leftover_grace_ms);
+  else if (!main_ended_ && stop_reason_.empty() && count_oom_kills() > 0) order_stop("oom_host", 0);
 }
 
 void Shim::note_main_end(int status) {
@@ -191,72 +215,25 @@ void Shim::note_main_end(int status) {
     exit_.signal = WTERMSIG(status);
     exit_.core_dumped = WCOREDUMP(status);
   }
+  const bool succeeded = exit_.exit_code == 0;
   if (!stop_reason_.empty()) exit_.cause = stop_reason_;
+  else if (!succeeded && count_oom_kills() > 0) exit_.cause = "oom_host";
   die_at("before_exit_record");
   store_exit_record(false);
   die_at("after_exit_record");
   tell_clients();
 }
 
-void Shim::order_stop(const std::string& reason, std::int64_t grace_ms) {
-  reap();  // an end that is already there was the job's own
-  if (phase_ == Phase::kEnded) return;
-  if (stop_reason_.empty() && !main_ended_) {
-    if (!write_record("stop.json", encode_stop_record(reason, grace_ms, wall_clock_us())))
-      std::fprintf(stderr, "stop.json: %s\n", std::strerror(errno));
-    die_at("after_stop_record");
-    stop_reason_ = reason;
-  }
-  begin_termination(grace_ms);
-}
-
-// A repeated order can only shorten the grace.
-void Shim::begin_termination(std::int64_t grace_ms) {
-  if (phase_ == Phase::kKilling) return;
-  const std::int64_t kill_at_ms = boot_ms() + grace_ms;
-  const bool first = phase_ != Phase::kTerminating;
-  kill_at_ms_ = first ? kill_at_ms : std::min(kill_at_ms_, kill_at_ms);
-  phase_ = Phase::kTerminating;
-  if (first) {
-    signal_everyone(SIGTERM);
-    signal_everyone(SIGCONT);  // a stopped process acts on SIGTERM only when it runs
-    tell_clients();
-  }
-  arm_timer();
-}
-
-void Shim::check_deadlines() {
-  std::uint64_t expirations = 0;
-  while (read(timer_fd_, &expirations, sizeof expirations) > 0) {
-  }
-  if (phase_ == Phase::kEnded) return;
-  const std::int64_t now_ms = boot_ms();
-  if (limit_at_ms_ > 0 && now_ms >= limit_at_ms_) {
-    limit_at_ms_ = 0;
-    if (!main_ended_ && stop_reason_.empty()) order_stop("timeout", args_.grace_ms);
-  }
-  if (phase_ == Phase::kTerminating && now_ms >= kill_at_ms_) phase_ = Phase::kKilling;
-  if (phase_ == Phase::kKilling) {
-    signal_everyone(SIGKILL);
-    kill_at_ms_ = now_ms + kKillRepeatMs;  // until nothing is left: what forks faster than one sweep meets the next
-    reap();
-  }
-  arm_timer();
-}
-
-void Shim::signal_everyone(int signal) {
-  if (signal == SIGKILL && !args_.job_cgroup.empty()) write_text(args_.job_cgroup + "/cgroup.kill", "1");
-  for (const auto& process : find_descendants(getpid())) signal_process(process, signal);
-}
-
-void Shim::arm_timer() {
-  std::int64_t next_ms = limit_at_ms_;
-  if (phase_ == Phase::kTerminating || phase_ == Phase::kKilling)
-    next_ms = next_ms > 0 ? std::min(next_ms, kill_at_ms_) : kill_at_ms_;
-  itimerspec timer{};
-  timer.it_value.tv_sec = next_ms / 1000;
-  timer.it_value.tv_nsec = (next_ms % 1000) * 1'000'000;
-  timerfd_settime(timer_fd_, TFD_TIMER_ABSTIME, &timer, nullptr);  // all zero disarms
+// How often the kernel has ended a process of the attempt for the attempt's own memory limit.
+std::int64_t Shim::count_oom_kills() const {
+  if (args_.oom_events.empty()) return 0;
+  const int fd = open(args_.oom_events.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return 0;
+  char text[1024] = "\n";
+  const ssize_t got = read(fd, text + 1, sizeof text - 2);
+  close(fd);
+  const char* line = got > 0 ? std::strstr(text, "\noom_kill ") : nullptr;
+  return line ? std::strtoll(line + 10, nullptr, 10) : 0;
 }
 
 void Shim::finish() {
@@ -264,8 +241,11 @@ void Shim::finish() {
     // Nobody of the attempt writes any more; what is in the pipe is the rest. A stranger's copy can't hold this up.
     for (int reads = 0; capture->fd >= 0 && reads < 64; ++reads) {
       pollfd waiting{capture->fd, POLLIN, 0};
-      if (poll(&waiting, 1, 0) <= 0) break;
+      if (capture->held == 0 && poll(&waiting, 1, 0) <= 0) break;
       read_output(*capture);
+      if (capture->held == 0) continue;
+      capture->log->drop(capture->held);  // nobody is left who could wait for room
+      capture->held = 0;
     }
   }
   if (exit_.step != LaunchStep::kNone) {
@@ -274,10 +254,10 @@ void Shim::finish() {
     exit_.signal.reset();
   }
   if (exit_.ended_us == 0) exit_.ended_us = wall_clock_us();
+  exit_.survivors.clear();
   store_exit_record(true);
   die_at("after_complete_record");
-  unlink("shim.args");
-  unlink("running");
+  for (const char* path : {"shim.args", "running", "lease"}) unlink(path);
   phase_ = Phase::kEnded;
   tell_clients();
 }

@@ -1,7 +1,10 @@
 #pragma once
-// The keeper of one attempt: waits at the start gate, starts the job, captures its output, enforces the time limit and
-// stop orders, and writes the exit record after the last process of the attempt is reaped. One thread, one poll loop,
-// fixed buffers; the agent may come and go.
+// The keeper of one attempt: waits at the start gate, starts the job, captures its output, enforces the time limit, the
+// lease and orders, and writes the exit record after the last process of the attempt is reaped. One thread, one poll
+// loop, fixed buffers; the agent may come and go.
+//
+// Files: shim.cc (from the start to the exit record), shim_orders.cc (what happens to the job in between), shim_io.cc
+// (descriptors and the socket).
 #include <sys/types.h>
 
 #include <array>
@@ -10,7 +13,9 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
+#include "executor/posix/process_tree.h"
 #include "executor/posix/shim/log_writer.h"
 #include "executor/posix/shim_protocol.h"
 
@@ -18,6 +23,10 @@ namespace aether::executor {
 
 // Microseconds since 1970.
 std::int64_t wall_clock_us();
+// CLOCK_BOOTTIME: goes on while the machine sleeps, and nobody sets it.
+std::int64_t boot_ms();
+void close_and_forget(int& fd);
+bool write_text(const std::string& path, std::string_view text);
 
 class Shim {
  public:
@@ -31,35 +40,55 @@ class Shim {
   int run();
 
  private:
-  enum class Phase { kStarting, kRunning, kTerminating, kKilling, kEnded };
+  enum class Phase { kStarting, kRunning, kCheckpointing, kTerminating, kKilling, kEnded };
   struct Capture {
     int fd = -1;
+    int user_fd = -1;               // the job's own file, or none
     std::unique_ptr<LogWriter> log;
+    std::size_t held = 0;           // bytes in `buffer` that found no room yet
+    std::array<char, 65536> buffer = {};
   };
 
+  // shim.cc
   bool start_job();
-  bool prepare_child(pid_t child);
-  void fail_launch(LaunchStep step, int error);
+  pid_t fork_child(const ShimArgs& args, int output, int error_output, int error_channel, bool is_main);
+  bool prepare_child(pid_t child, bool is_main);
+  void reap();
+  void note_main_end(int status);
+  void note_checkpoint_end(int status);
+  void finish();
+  void store_exit_record(bool complete);
+  void die_at(std::string_view step) const;
+  std::int64_t count_oom_kills() const;
 
+  // shim_orders.cc
+  void arm_deadlines();
+  void check_deadlines();
+  void arm_timer();
+  void order_stop(const std::string& reason, std::int64_t grace_ms);
+  bool start_checkpoint(std::int64_t until_ms);
+  void end_checkpoint();
+  void begin_termination(std::int64_t kill_at_ms);
+  void keep_killing(std::int64_t now_ms);
+  void suspend();
+  void resume();
+  void thaw();
+  void warn_early();
+  void renew_lease(std::int64_t until_ms);
+  std::vector<ProcessStat> find_members() const;
+  void signal_everyone(int signal);
+
+  // shim_io.cc
   void wait_for_something();
   void read_error_channel();
   void read_output(Capture& capture);
+  static void store_in_user_file(Capture& capture);
   void accept_client();
   void read_client(int& client);
   void obey(std::string_view message);
   void tell_clients();
+  void send_pipes(int client) const;
   std::string state_message() const;
-
-  void reap();
-  void note_main_end(int status);
-  void order_stop(const std::string& reason, std::int64_t grace_ms);
-  void begin_termination(std::int64_t grace_ms);
-  void check_deadlines();
-  void signal_everyone(int signal);
-  void arm_timer();
-  void finish();
-  void store_exit_record(bool complete);
-  void die_at(std::string_view step) const;
 
   const ShimArgs args_;
   const int listener_;
@@ -67,12 +96,13 @@ class Shim {
   std::array<int, 4> clients_ = {-1, -1, -1, -1};
   Capture output_, error_output_;
   Phase phase_ = Phase::kStarting;
-  pid_t main_pid_ = -1;
-  bool main_ended_ = false;
+  pid_t main_pid_ = -1, checkpoint_pid_ = -1;
+  bool main_ended_ = false, suspended_ = false, unkillable_ = false;
   std::string stop_reason_;
   ExitRecord exit_;
-  std::int64_t limit_at_ms_ = 0;  // CLOCK_BOOTTIME; 0 = no limit
-  std::int64_t kill_at_ms_ = 0;
+  // CLOCK_BOOTTIME in ms; 0 = none.
+  std::int64_t limit_at_ms_ = 0, lease_until_ms_ = 0, early_at_ms_ = 0, checkpoint_at_ms_ = 0, checkpoint_until_ms_ = 0;
+  std::int64_t kill_at_ms_ = 0, killing_since_ms_ = 0, retry_output_at_ms_ = 0;
 };
 
 }  // namespace aether::executor

@@ -1,11 +1,14 @@
 // The ears and the mouth of the shim: its descriptors and its words on the socket.
 #include <poll.h>
+#include <signal.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
+#include <cstring>
+#include <utility>
 
 #include "executor/posix/shim/child.h"
 #include "executor/posix/shim/shim.h"
@@ -13,9 +16,22 @@
 namespace aether::executor {
 namespace {
 
-void close_and_forget(int& fd) {
-  if (fd >= 0) close(fd);
+constexpr std::int64_t kRetryOutputMs = 200;
+
+// One message and the descriptor that came with it, or -1.
+ssize_t receive(int channel, LaunchMessage& message, int& fd) {
+  iovec content{&message, sizeof message};
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof fd)] = {};
+  msghdr header{};
+  header.msg_iov = &content;
+  header.msg_iovlen = 1;
+  header.msg_control = control;
+  header.msg_controllen = sizeof control;
   fd = -1;
+  const ssize_t got = recvmsg(channel, &header, MSG_CMSG_CLOEXEC);
+  const cmsghdr* rights = got > 0 ? CMSG_FIRSTHDR(&header) : nullptr;
+  if (rights && rights->cmsg_type == SCM_RIGHTS) std::memcpy(&fd, CMSG_DATA(rights), sizeof fd);
+  return got;
 }
 
 }  // namespace
@@ -24,12 +40,14 @@ void Shim::wait_for_something() {
   std::array<pollfd, 10> polled;
   nfds_t count = 0;
   const auto add = [&](int fd) { polled[count++] = {fd, POLLIN, 0}; };  // poll ignores negative descriptors
-  for (const int fd : {signal_fd_, timer_fd_, listener_, error_channel_, output_.fd, error_output_.fd}) add(fd);
+  // What found no room is not read on: the pipe fills up, and the job waits.
+  const auto readable = [&](const Capture& capture) { return capture.held > 0 ? -1 : capture.fd; };
+  for (const int fd : {signal_fd_, timer_fd_, listener_, error_channel_, readable(output_), readable(error_output_)}) add(fd);
   for (const int client : clients_) add(client);
   if (poll(polled.data(), count, -1) < 0) return;
   if (polled[3].revents) read_error_channel();
-  if (polled[4].revents) read_output(output_);
-  if (polled[5].revents) read_output(error_output_);
+  for (auto [capture, index] : {std::pair(&output_, 4), std::pair(&error_output_, 5)})
+    if (polled[static_cast<std::size_t>(index)].revents || (capture->held > 0 && boot_ms() >= retry_output_at_ms_)) read_output(*capture);
   if (polled[0].revents) reap();
   for (std::size_t i = 0; i < clients_.size(); ++i)
     if (polled[6 + i].revents) read_client(clients_[i]);
@@ -38,28 +56,55 @@ void Shim::wait_for_something() {
 }
 
 void Shim::read_error_channel() {
-  if (error_channel_ < 0) return;
-  LaunchFailure failure;
-  const ssize_t got = read(error_channel_, &failure, sizeof failure);
-  if (got < 0) return;
-  close_and_forget(error_channel_);
-  if (got == sizeof failure) {
-    exit_.step = failure.step;
-    exit_.error = failure.error;
-    return;
+  while (error_channel_ >= 0) {
+    LaunchMessage message;
+    int fd = -1;
+    const ssize_t got = receive(error_channel_, message, fd);
+    if (got < 0) return;
+    if (got == sizeof message && message.step == LaunchStep::kNone) {
+      Capture& capture = message.stream == 1 ? output_ : error_output_;
+      close_and_forget(capture.user_fd);
+      capture.user_fd = fd;
+      continue;
+    }
+    close_and_forget(error_channel_);
+    if (got == sizeof message) {
+      exit_.step = message.step;
+      exit_.error = message.error;
+      return;
+    }
   }
-  if (main_ended_ || exit_.step != LaunchStep::kNone) return;
+  if (main_ended_ || exit_.step != LaunchStep::kNone || exit_.started_us > 0) return;
   exit_.started_us = wall_clock_us();
   if (phase_ == Phase::kStarting) phase_ = Phase::kRunning;
   tell_clients();
 }
 
 void Shim::read_output(Capture& capture) {
-  static char buffer[65536];
   if (capture.fd < 0) return;
-  const ssize_t got = read(capture.fd, buffer, sizeof buffer);
-  if (got > 0) capture.log->append(buffer, static_cast<std::size_t>(got));
-  else if (got == 0 || (errno != EAGAIN && errno != EINTR)) close_and_forget(capture.fd);
+  if (capture.held == 0) {
+    const ssize_t got = read(capture.fd, capture.buffer.data(), capture.buffer.size());
+    if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR)) close_and_forget(capture.fd);
+    if (got <= 0) return;
+    capture.held = static_cast<std::size_t>(got);
+    store_in_user_file(capture);
+  }
+  const std::size_t taken = capture.log->append(capture.buffer.data(), capture.held);
+  capture.held -= taken;
+  if (capture.held == 0) return;
+  std::memmove(capture.buffer.data(), capture.buffer.data() + taken, capture.held);
+  retry_output_at_ms_ = boot_ms() + kRetryOutputMs;
+}
+
+// The job's own copy. A file that refuses (its disk is full) gets the rest later or not at all; the capture has it.
+void Shim::store_in_user_file(Capture& capture) {
+  std::size_t done = 0;
+  while (capture.user_fd >= 0 && done < capture.held) {
+    const ssize_t written = write(capture.user_fd, capture.buffer.data() + done, capture.held - done);
+    if (written < 0 && errno == EINTR) continue;
+    if (written <= 0) break;
+    done += static_cast<std::size_t>(written);
+  }
 }
 
 void Shim::accept_client() {
@@ -77,6 +122,7 @@ void Shim::accept_client() {
   *place = client;
   const std::string message = state_message();
   if (send(client, message.data(), message.size(), MSG_NOSIGNAL) < 0) close_and_forget(*place);
+  send_pipes(*place);
 }
 
 void Shim::read_client(int& client) {
@@ -87,23 +133,45 @@ void Shim::read_client(int& client) {
   else if (got == 0 || (errno != EAGAIN && errno != EINTR)) close_and_forget(client);
 }
 
-// "<version> stop <reason> <grace_ms>"; anything else is ignored.
 void Shim::obey(std::string_view message) {
-  char reason[33] = {};
-  int version = 0;
-  long long grace_ms = 0;
-  if (std::sscanf(std::string(message).c_str(), "%d stop %32s %lld", &version, reason, &grace_ms) != 3) return;
-  if (version != kShimProtocolVersion || !is_plain_word(reason) || grace_ms < 0) return;
-  order_stop(reason, grace_ms);
+  const auto order = decode_order(message);
+  if (!order || order->version < kOldestShimProtocolVersion || order->version > args_.version) return;
+  if (order->verb == "stop") return order_stop(order->word, order->number);
+  if (order->version < 2) return;
+  if (order->verb == "suspend") suspend();
+  if (order->verb == "resume") resume();
+  if (order->verb == "lease") renew_lease(order->number);
+  if (order->verb == "signal" && order->number > 0 && order->number < NSIG) signal_everyone(static_cast<int>(order->number));
 }
 
 std::string Shim::state_message() const {
   const char* word = phase_ == Phase::kStarting ? "starting"
-                     : phase_ == Phase::kRunning ? "running"
-                     : phase_ == Phase::kEnded   ? "ended"
-                     : main_ended_               ? "completing"
-                                                 : "stopping";
-  return std::to_string(kShimProtocolVersion) + " " + word + " " + std::to_string(exit_.started_us);
+                     : phase_ == Phase::kEnded  ? "ended"
+                     : phase_ == Phase::kRunning ? (suspended_ && args_.version >= 2 ? "suspended" : "running")
+                     : unkillable_ && args_.version >= 2 ? "unkillable"
+                     : main_ended_ ? "completing"
+                                   : "stopping";
+  return std::to_string(args_.version) + " " + word + " " + std::to_string(exit_.started_us);
+}
+
+// The read ends of the job's pipes: should this process be killed, the agent drains them, and the job goes on writing.
+void Shim::send_pipes(int client) const {
+  if (client < 0 || args_.version < 2 || output_.fd < 0 || error_output_.fd < 0) return;
+  const std::string text = std::to_string(args_.version) + " pipes 0";
+  const int fds[2] = {output_.fd, error_output_.fd};
+  iovec content{const_cast<char*>(text.data()), text.size()};
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof fds)] = {};
+  msghdr header{};
+  header.msg_iov = &content;
+  header.msg_iovlen = 1;
+  header.msg_control = control;
+  header.msg_controllen = sizeof control;
+  cmsghdr* rights = CMSG_FIRSTHDR(&header);
+  rights->cmsg_level = SOL_SOCKET;
+  rights->cmsg_type = SCM_RIGHTS;
+  rights->cmsg_len = CMSG_LEN(sizeof fds);
+  std::memcpy(CMSG_DATA(rights), fds, sizeof fds);
+  if (sendmsg(client, &header, MSG_NOSIGNAL) < 0) std::fprintf(stderr, "handing over the pipes: %s\n", std::strerror(errno));
 }
 
 void Shim::tell_clients() {

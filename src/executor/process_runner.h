@@ -95,6 +95,9 @@ class ProcessRunner {
 
   // "pgrp-only", "cgroup2-delegated", "simulated".
   virtual std::string exec_mode() const = 0;
+  // What is limited by what: "memory=cgroup1,pids=cgroup1,cpus=none". A limit that the spec asks for and that says "none"
+  // here does not hold.
+  virtual std::string limits() const = 0;
   // The account jobs run as.
   virtual std::string run_as() const = 0;
 };

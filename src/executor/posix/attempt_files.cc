@@ -47,6 +47,18 @@ Json read_json(const std::string& path) {
   return json.is_object() ? json : Json();
 }
 
+// What a file says there; `otherwise` when it says nothing, or nothing of that kind.
+template <class Value>
+Value value_of(const Json& json, const char* key, Value otherwise) {
+  const auto found = json.find(key);
+  if (found == json.end()) return otherwise;
+  try {
+    return found->get<Value>();
+  } catch (const Json::exception&) {
+    return otherwise;
+  }
+}
+
 std::optional<int> optional_number(const Json& json, const char* key) {
   const auto found = json.find(key);
   return found != json.end() && found->is_number_integer() ? std::optional(found->get<int>()) : std::nullopt;
@@ -168,7 +180,9 @@ Result<Manifest> AttemptFiles::read_manifest() const {
   const auto text = read_file(path("manifest.json"));
   if (!text) return fail(text.error());
   try {
-    return decode(Json::parse(*text));
+    Manifest manifest = decode(Json::parse(*text));
+    if (is_attempt_name(manifest.attempt) && manifest.log_segment_bytes > 0) return manifest;
+    return fail(ErrorCode::kCorrupt, fmt::format("{} names no attempt", path("manifest.json")));
   } catch (const Json::exception& problem) {
     return fail(ErrorCode::kCorrupt, fmt::format("{}: {}", path("manifest.json"), problem.what()));
   }
@@ -187,41 +201,41 @@ std::optional<LaunchSpec> AttemptFiles::read_launch(const Manifest& manifest) co
 std::optional<Started> AttemptFiles::read_started() const {
   const Json json = read_json(path("started.json"));
   if (!json.is_object()) return std::nullopt;
-  return Started{json.value("shim_pid", 0), json.value("shim_start_ticks", std::uint64_t{0})};
+  return Started{value_of(json, "shim_pid", 0), value_of(json, "shim_start_ticks", std::uint64_t{0})};
 }
 
 std::optional<RunningNote> AttemptFiles::read_running() const {
   const Json json = read_json(path("running"));
   if (!json.is_object()) return std::nullopt;
-  return RunningNote{json.value("pid", 0), json.value("start_ticks", std::uint64_t{0}), json.value("session", 0),
-                     json.value("limit_at_boot_ms", std::int64_t{0})};
+  return RunningNote{value_of(json, "pid", 0), value_of(json, "start_ticks", std::uint64_t{0}), value_of(json, "session", 0),
+                     value_of(json, "limit_at_boot_ms", std::int64_t{0})};
 }
 
 std::optional<StopRecord> AttemptFiles::read_stop() const {
   const Json json = read_json(path("stop.json"));
   if (!json.is_object()) return std::nullopt;
-  return StopRecord{json.value("reason", "user_cancel")};
+  return StopRecord{value_of<std::string>(json, "reason", "user_cancel")};
 }
 
 std::optional<ExitRecord> AttemptFiles::read_exit() const {
   const Json json = read_json(path("exit.json"));
   if (!json.is_object()) return std::nullopt;
   ExitRecord record;
-  record.complete = json.value("complete", false);
+  record.complete = value_of(json, "complete", false);
   record.exit_code = optional_number(json, "exit_code");
   record.signal = optional_number(json, "signal");
-  record.core_dumped = json.value("core_dumped", false);
-  record.cause = json.value("cause", "self");
-  record.step = parse_step(json.value("step", "none"));
-  record.error = json.value("error", 0);
-  record.started_us = json.value("started_us", std::int64_t{0});
-  record.ended_us = json.value("ended_us", std::int64_t{0});
-  record.stdout_dropped_bytes = json.value("stdout_dropped_bytes", std::uint64_t{0});
-  record.stderr_dropped_bytes = json.value("stderr_dropped_bytes", std::uint64_t{0});
-  record.checkpoint = parse_checkpoint(json.value("checkpoint", "none"));
-  record.checkpoint_status = json.value("checkpoint_status", 0);
-  record.early_signal_reached = json.value("early_signal_reached", -1);
-  record.survivors = json.value("survivors", std::vector<pid_t>{});
+  record.core_dumped = value_of(json, "core_dumped", false);
+  record.cause = value_of<std::string>(json, "cause", "self");
+  record.step = parse_step(value_of<std::string>(json, "step", "none"));
+  record.error = value_of(json, "error", 0);
+  record.started_us = value_of(json, "started_us", std::int64_t{0});
+  record.ended_us = value_of(json, "ended_us", std::int64_t{0});
+  record.stdout_dropped_bytes = value_of(json, "stdout_dropped_bytes", std::uint64_t{0});
+  record.stderr_dropped_bytes = value_of(json, "stderr_dropped_bytes", std::uint64_t{0});
+  record.checkpoint = parse_checkpoint(value_of<std::string>(json, "checkpoint", "none"));
+  record.checkpoint_status = value_of(json, "checkpoint_status", 0);
+  record.early_signal_reached = value_of(json, "early_signal_reached", -1);
+  record.survivors = value_of(json, "survivors", std::vector<pid_t>{});
   return record;
 }
 

@@ -93,15 +93,24 @@ Result<void> PosixRunner::Impl::write_intent(const LaunchSpec& spec) {
   const std::string name = to_string(spec.attempt);
   const auto directory = make_job_directory(jobs_root_, name, spec.spec.script, account_);
   if (!directory) return fail(directory.error());
-  const Manifest manifest = make_manifest(spec, *directory);
+  Manifest manifest = make_manifest(spec, *directory);
   const AttemptFiles files = files_of(spec.attempt);
-  if (const auto written = files.create(manifest, make_shim_args(spec, manifest, *directory), spec); !written) {
+  const auto give_up = [&](const Error& why) {
     std::error_code error;
     std::filesystem::remove_all(files.directory(), error);
     std::filesystem::remove_all(directory->path, error);
-    remove_attempt_cgroup(manifest.cgroup);
-    return fail_with_context(fmt::format("journalling {}", name), written.error());
-  }
+    std::lock_guard lock(mutex_);
+    remove_cgroups(manifest);
+    wake();
+    return fail_with_context(fmt::format("journalling {}", name), why);
+  };
+  manifest.limit_cgroups = limiter_.cgroups_of(name);
+  const auto limits = limiter_.apply(
+      name, manifest.cgroup, {spec.spec.mem_mb, options_.pids_max, spec.spec.cpus, !spec.gpu_uuids.empty()});
+  if (!limits) return give_up(limits.error());
+  manifest.limit_cgroups = limits->cgroups;
+  if (const auto written = files.create(manifest, make_shim_args(spec, manifest, *directory, *limits), spec); !written)
+    return give_up(written.error());
   step("manifest");
   std::lock_guard lock(mutex_);
   AttemptReport report{spec.attempt, spec.epoch, JobState::kStarting, {}, {}, {}};
@@ -140,7 +149,7 @@ Manifest PosixRunner::Impl::make_manifest(const LaunchSpec& spec, const JobDirec
 }
 
 ShimArgs PosixRunner::Impl::make_shim_args(const LaunchSpec& spec, const Manifest& manifest,
-                                           const JobDirectory& directory) const {
+                                           const JobDirectory& directory, const AppliedLimits& limits) const {
   ShimArgs args;
   args.attempt = to_string(spec.attempt);
   args.change_identity = account_.change_identity;
@@ -167,6 +176,9 @@ ShimArgs PosixRunner::Impl::make_shim_args(const LaunchSpec& spec, const Manifes
   args.unkillable_after_ms = options_.unkillable_after.count();
   args.stdout_path = manifest.stdout_path;
   args.stderr_path = manifest.stderr_path;
+  args.resource_limits = limits.resource_limits;
+  args.limit_cgroups = limits.cgroups;
+  args.oom_events = limits.oom_events;
   args.append_output = spec.spec.open_mode == OpenMode::kAppend;
   args.failpoint = options_.shim_failpoint;
   if (!manifest.cgroup.empty()) {

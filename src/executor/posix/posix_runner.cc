@@ -84,6 +84,7 @@ void PosixRunner::forget(const AttemptId& attempt) { impl_->forget(attempt); }
 std::vector<AttemptReport> PosixRunner::attempts() const { return impl_->attempts(); }
 std::vector<LaunchSpec> PosixRunner::running() const { return impl_->running(); }
 std::string PosixRunner::exec_mode() const { return impl_->exec_mode(); }
+std::string PosixRunner::limits() const { return impl_->limits(); }
 std::string PosixRunner::run_as() const { return impl_->run_as(); }
 
 // An agent that was just killed can leave the lock for a moment to a process it was about to become a parent of.
@@ -114,6 +115,8 @@ Result<void> PosixRunner::Impl::set_up() {
                 fmt::format("{} can't be executed ({}); it belongs beside the 'aether' program", shim_path_,
                             std::strerror(errno)));
   if (options_.use_cgroups) cgroup_root_ = find_job_cgroup_root(instance_name(options_.state_directory));
+  limiter_ = Limiter::probe(cgroup_root_, instance_name(options_.state_directory), options_.use_cgroups,
+                            account_.change_identity);
   wake_fd_ = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   if (wake_fd_ < 0) return fail(ErrorCode::kResourceExhausted, fmt::format("eventfd: {}", std::strerror(errno)));
   return {};
@@ -131,6 +134,7 @@ PosixRunner::Impl::~Impl() {
     remove_ended_cgroups();
     if (!ended_cgroups_.empty()) std::this_thread::sleep_for(std::chrono::milliseconds(10));  // a shim on its way out
   }
+  limiter_.remove_roots();
   if (!cgroup_root_.empty()) rmdir(cgroup_root_.c_str());  // refused while an attempt lives in it
   if (wake_fd_ >= 0) close(wake_fd_);
   if (lock_fd_ >= 0) close(lock_fd_);

@@ -24,6 +24,7 @@ struct PosixRunnerOptions {
   std::string run_as;                   // account name; required as root, never uid 0; empty as an ordinary user
   std::string shim_path;                // empty: aether-shim beside the running program
   bool use_cgroups = true;              // false: process groups and subreaper only
+  std::int64_t pids_max = 16384;        // processes and threads of one attempt, where something can limit them
   std::int64_t log_segment_bytes = 16 << 20;
   int log_segments = 8;                 // kept per stream: the first and the newest
   std::chrono::milliseconds leftover_grace{2000};  // SIGTERM to SIGKILL for what the main process leaves behind
@@ -58,6 +59,7 @@ class PosixRunner final : public ProcessRunner {
   std::vector<int> processes(const AttemptId& attempt) const override;
   std::vector<Unkillable> unkillable() const override;
   std::string exec_mode() const override;
+  std::string limits() const override;
   std::string run_as() const override;
 
  private:

@@ -17,6 +17,7 @@
 #include "executor/posix/identity.h"
 #include "executor/posix/job_directory.h"
 #include "executor/posix/journal.h"
+#include "executor/posix/limits.h"
 #include "executor/posix/posix_runner.h"
 #include "executor/posix/process_tree.h"
 #include "executor/posix/shim/log_writer.h"
@@ -59,6 +60,7 @@ class PosixRunner::Impl {
   std::vector<AttemptReport> attempts() const;
   std::vector<LaunchSpec> running() const;
   std::string exec_mode() const { return cgroup_root_.empty() ? "pgrp-only" : "cgroup2-delegated"; }
+  std::string limits() const { return limiter_.describe(); }
   std::string run_as() const { return account_.name; }
 
   // orders.cc
@@ -95,7 +97,9 @@ class PosixRunner::Impl {
   Result<void> write_intent(const LaunchSpec& spec);
   executor::Manifest make_manifest(const LaunchSpec& spec, const executor::JobDirectory& directory) const;
   executor::ShimArgs make_shim_args(const LaunchSpec& spec, const executor::Manifest& manifest,
-                                    const executor::JobDirectory& directory) const;
+                                    const executor::JobDirectory& directory,
+                                    const executor::AppliedLimits& limits) const;
+  void remove_cgroups(const executor::Manifest& manifest);
   void start(const AttemptId& attempt);
 
   // watch.cc
@@ -132,6 +136,7 @@ class PosixRunner::Impl {
   const Clock& clock_;
   const executor::Account account_;
   executor::Journal journal_;
+  executor::Limiter limiter_;
   std::string boot_id_, jobs_directory_, jobs_root_, cgroup_root_, shim_path_;
   int lock_fd_ = -1, wake_fd_ = -1;
   OnReport on_report_;

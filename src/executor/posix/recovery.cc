@@ -57,6 +57,7 @@ void PosixRunner::Impl::recover_attempt(const std::string& name) {
     std::error_code error;
     std::filesystem::remove_all(files.directory(), error);
     if (!cgroup_root_.empty()) remove_attempt_cgroup(cgroup_root_ + "/" + name);
+    for (const auto& directory : limiter_.cgroups_of(name)) remove_attempt_cgroup(directory);
     return;
   }
   const auto manifest = files.read_manifest();
@@ -107,6 +108,7 @@ void PosixRunner::Impl::recover_unreadable(const AttemptId& id, const Error& err
   manifest.epoch = journal_.find_epoch(id);
   const std::string cgroup = cgroup_root_ + "/" + to_string(id);
   if (std::error_code none; !cgroup_root_.empty() && std::filesystem::exists(cgroup, none)) manifest.cgroup = cgroup;
+  manifest.limit_cgroups = limiter_.cgroups_of(to_string(id));
   const AttemptReport report{id, manifest.epoch, JobState::kStarting, {}, {}, {}};
   auto& attempt = attempts_.emplace(id, WatchedAttempt{files_of(id), manifest, std::nullopt, report}).first->second;
   if (const auto record = attempt.files.read_exit(); record && record->complete) return report_end(attempt, *record);

@@ -212,7 +212,7 @@ void PosixRunner::Impl::report_end(WatchedAttempt& attempt, const ExitRecord& re
   attempt.close_pipes();
   attempt.launch.reset();
   attempt.files.remove_launch();
-  if (!attempt.manifest.cgroup.empty()) ended_cgroups_.push_back(attempt.manifest.cgroup);
+  remove_cgroups(attempt.manifest);
   queue_report(report);
 }
 
@@ -324,6 +324,12 @@ void PosixRunner::Impl::stop_orphan(WatchedAttempt& attempt, const std::string& 
   for (const int signal : {SIGTERM, SIGCONT})
     for (const auto& process : find_processes(attempt)) signal_process(process, signal);
   change_state(attempt, JobState::kStopping);
+}
+
+// As soon as nothing is left in them.
+void PosixRunner::Impl::remove_cgroups(const Manifest& manifest) {
+  if (!manifest.cgroup.empty()) ended_cgroups_.push_back(manifest.cgroup);
+  ended_cgroups_.insert(ended_cgroups_.end(), manifest.limit_cgroups.begin(), manifest.limit_cgroups.end());
 }
 
 void PosixRunner::Impl::remove_ended_cgroups() {

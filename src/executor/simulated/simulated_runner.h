@@ -106,6 +106,7 @@ class SimulatedRunner final : public ProcessRunner {
   std::vector<int> processes(const AttemptId& attempt) const override;
   std::vector<Unkillable> unkillable() const override;
   std::string exec_mode() const override { return "simulated"; }
+  std::string limits() const override { return "memory=none,pids=none,cpus=none"; }
   std::string run_as() const override { return options_.run_as; }
 
  private:

@@ -59,6 +59,10 @@ class AgentCore {
   void obey(const ResultAckCommand& command);
   void obey(const HeartbeatAckCommand& command);
   void obey(const ReadLogCommand& command);
+  void obey(const SuspendCommand& command);
+  void obey(const ResumeCommand& command);
+  void obey(const SignalCommand& command);
+  void answer_order(const char* order, const AttemptId& attempt, const Result<void>& done);
   void refuse(const AttemptId& attempt, Epoch epoch, std::string code, std::string message);
   void say(decltype(AgentEvent::body) body);
   void say_hello();

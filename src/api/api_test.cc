@@ -11,7 +11,8 @@ namespace {
 class FakeStore final : public Store {
  public:
   std::vector<Job> jobs;  // newest first
-  std::vector<JobEvent> events;
+  std::vector<JobEvent> job_history;
+  std::vector<StoredEvent> history;
   std::optional<PlacementRecord> record;
   SeriesQuery asked;
   Series answer;
@@ -24,7 +25,16 @@ class FakeStore final : public Store {
         out.push_back(job);
     return out;
   }
-  Result<std::vector<JobEvent>> job_events(const JobId&) override { return events; }
+  Result<std::vector<JobEvent>> job_events(const JobId&) override { return job_history; }
+  Result<std::vector<StoredEvent>> events(std::optional<std::int64_t> after, int limit) override {
+    std::vector<StoredEvent> out;
+    for (const StoredEvent& event : history)
+      if (event.seq > after.value_or(0)) out.push_back(event);
+    const auto most = static_cast<std::size_t>(limit);
+    if (out.size() > most && after) out.resize(most);
+    if (out.size() > most) out.erase(out.begin(), out.end() - limit);
+    return out;
+  }
   Result<PlacementRecord> placement(const JobId&) override {
     if (record) return *record;
     return fail(ErrorCode::kNotFound, "none");
@@ -208,7 +218,7 @@ TEST_F(ApiShapes, RepliesAreAsDescribed) {
     view.history.power_draw_w = {300};
     view.history.jobs_pending = {1};
   });
-  store.events = {{.job = running,
+  store.job_history = {{.job = running,
                    .time = clock_.now(),
                    .from = "",
                    .to = "PENDING",
@@ -643,6 +653,25 @@ TEST_F(ApiRoutes, HealthIsPublicAndReadyOnceThereIsAView) {
   EXPECT_EQ(get("/readyz").status, 200);
   control_.publish([](ClusterView& view) { view.version = 0; });
   EXPECT_EQ(get("/readyz").status, 503);
+}
+
+TEST_F(ApiRoutes, EventsOfJobsComeFromTheStoreAndACursorOutlivesTheProcess) {
+  FakeStore store;
+  for (std::int64_t seq = 1; seq <= 5; ++seq)
+    store.history.push_back({seq, {JobId("01J"), Time(std::chrono::seconds(1000 + seq)), seq == 1 ? "" : "PENDING", "RUNNING", "user", "", 0, 0}, 7, "train", "ada"});
+  serve({}, &store);
+  const auto seen = [&](const std::string& query) {
+    std::vector<std::string> cursors;
+    for (const Json& item : get("/api/v1/events" + query).json["items"]) cursors.push_back(item["cursor"]);
+    return cursors;
+  };
+  const auto all = seen("");
+  ASSERT_EQ(all.size(), 5u);
+  EXPECT_EQ(seen("?limit=2"), (std::vector<std::string>{all[3], all[4]}));
+  EXPECT_EQ(seen("?limit=2&after=" + all[0]), (std::vector<std::string>{all[1], all[2]}));
+  // The place in the memory of another process means nothing here; the place in the store does.
+  EXPECT_EQ(seen("?after=4.other-17").size(), 1u);
+  EXPECT_EQ(seen("?after=5.other-17").size(), 0u);
 }
 
 TEST_F(ApiRoutes, EventsTellWhatChangedSinceACursor) {

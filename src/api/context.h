@@ -58,6 +58,8 @@ Response list_of(Json items, std::optional<std::string> next_page_token = {});
 Response ok(const Json& json, int status = 200);
 Response no_job(const Error& error, const Request& request);
 std::string etag_of(const Json& resource);
+// What an update depends on is as it was when this ETag was sent.
+bool matches_etag(const std::string& etag, const Json& resource);
 // One resource with its ETag; 304 without a body when the request has it already.
 Response with_etag(const Json& resource, const Request& request, int status = 200);
 

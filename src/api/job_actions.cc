@@ -97,7 +97,7 @@ void patch(Context& context, const Request& request, const Responder& respond) {
     return respond(http::problem(428, "if_match_missing", "send If-Match with the ETag of what you read, or *", request));
   const auto job = context.control.find_job(request.params.at("id"));
   if (!job) return respond(no_job(job.error(), request));
-  if (match != "*" && match != etag_of(job_json(**job, *context.control.view()))) return respond(etag_problem(request));
+  if (match != "*" && !matches_etag(match, job_json(**job, *context.control.view()))) return respond(etag_problem(request));
   context.control.update((*job)->id, *update, match == "*" ? nullptr : *job,
                          [&context, request, respond](Result<std::shared_ptr<const Job>> result) {
                            if (!result && result.error().field == "etag") return respond(etag_problem(request));

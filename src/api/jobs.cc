@@ -215,7 +215,18 @@ Response no_job(const Error& error, const Request& request) {
   return http::problem(error, request, "aether queue --all  lists the jobs");
 }
 
-std::string etag_of(const Json& resource) { return "\"" + http::sha256_hex(codec::dump(resource)).substr(0, 20) + "\""; }
+// "<what a person decides on>.<everything>": readings go on all the time and spoil no update.
+std::string etag_of(const Json& resource) {
+  Json settled = resource;
+  for (const char* key : {"energy_j", "carbon_g", "reason", "flags"}) settled.erase(key);
+  return fmt::format("\"{}.{}\"", http::sha256_hex(codec::dump(settled)).substr(0, 16),
+                     http::sha256_hex(codec::dump(resource)).substr(0, 16));
+}
+
+bool matches_etag(const std::string& etag, const Json& resource) {
+  const std::string now = etag_of(resource);
+  return etag.substr(0, etag.find('.')) == now.substr(0, now.find('.'));
+}
 
 Response with_etag(const Json& resource, const Request& request, int status) {
   const std::string etag = etag_of(resource);

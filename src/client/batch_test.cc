@@ -10,6 +10,8 @@
 #include "client/instant.h"
 #include "client/script_directives.h"
 
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size);
+
 namespace aether::client {
 namespace {
 
@@ -153,12 +155,7 @@ TEST(Directives, AnyTextIsAnswered) {
   for (int round = 0; round < 3000; ++round) {
     std::string script;
     for (std::uint64_t i = rng.below(24); i > 0; --i) script += kPieces[rng.below(std::size(kPieces))];
-    SlurmOptions slurm;
-    std::vector<std::string> notes;
-    const auto flags = flags_of_script(script, slurm, notes);
-    if (!flags) {
-      EXPECT_FALSE(flags.error().message.empty()) << script;
-    }
+    EXPECT_EQ(LLVMFuzzerTestOneInput(reinterpret_cast<const std::uint8_t*>(script.data()), script.size()), 0);
   }
 }
 

@@ -126,6 +126,11 @@ class Orchestrator {
   void expire_deadlines(Time now, Effects& effects);
   static JobSpec spec_of_attempt(const Job& job, const Attempt& attempt);
 
+  // suspension.cc
+  Result<void> suspend(Job& job, Time now, Effects& effects);
+  Result<void> resume(Job& job, Time now, Effects& effects);
+  Result<void> send_signal(const Job& job, std::int64_t signal, Effects& effects) const;
+
   // dispatch.cc
   void start(Job& job, PlacementRecord record, Time now, Effects& effects);
   void send_start(const Job& job, const Attempt& attempt, Time now, Effects& effects);

@@ -183,6 +183,28 @@ TEST_P(JobsTest, AnArrayRunsItsTasksUnderALimitAndIsOneSubmission) {
   EXPECT_EQ(system_->cli({"wait", "--all", number + "_0", number + "_5"}).exit_code, 0);
 }
 
+TEST_P(JobsTest, ASuspendedJobStandsStillUntilItIsResumed) {
+  Json spec = shell("trap 'echo warned' USR1; i=0; while [ $i -lt 400 ]; do i=$((i+1)); echo $i; sleep 0.1; done");
+  const std::string id = system_->submit(spec);
+  system_->wait_running(id);
+  ASSERT_EQ(system_->cli({"suspend", id}).exit_code, 0);
+  system_->wait_for(id, [](const Json& job) { return job.at("state") == "SUSPENDED"; });
+  const std::string before = system_->log(id);
+  std::this_thread::sleep_for(std::chrono::milliseconds(600));
+  EXPECT_EQ(system_->log(id), before);
+  EXPECT_FALSE(system_->job(id).at("gpu_uuids").empty());
+  ASSERT_EQ(system_->cli({"resume", id}).exit_code, 0);
+  system_->wait_for(id, [](const Json& job) { return job.at("state") == "RUNNING"; });
+  ASSERT_EQ(system_->cli({"signal", "-s", "USR1", id}).exit_code, 0);
+  system_->wait_for(id, [&](const Json&) { return system_->log(id).find("warned") != std::string::npos; });
+  EXPECT_GT(system_->log(id).size(), before.size());
+  // Queued again: the next attempt starts from the beginning.
+  ASSERT_EQ(system_->cli({"requeue", id}).exit_code, 0);
+  system_->wait_for(id, [](const Json& job) { return job.at("attempts") == 2 && job.at("state") == "RUNNING"; });
+  ASSERT_EQ(system_->cli({"cancel", "--now", id}).exit_code, 0);
+  EXPECT_EQ(system_->wait_ended(id).at("state"), "CANCELLED");
+}
+
 TEST_P(JobsTest, AScriptWithDirectivesRunsUnchanged) {
   const std::string path = system_->folder() + "/job.sh";
   std::ofstream(path) << "#!/bin/sh\n#SBATCH --job-name=slurm -t 2 --gres=gpu:2\n#SBATCH --export=NONE,GREETING=hello -D /\n"

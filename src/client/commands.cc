@@ -41,6 +41,7 @@ class Registrar {
         ->check(CLI::IsMember({"table", "wide", "json", "name"}));
     app_.add_flag("--json", options.json, "The same as -o json: the API's object unchanged");
     app_.add_flag("--no-headers", options.no_headers, "Tables without their first line");
+    app_.add_flag("--parsable", options.parsable, "Columns between |, or the bare id of what was submitted");
     app_.add_flag("-q,--quiet", options.quiet, "Ids only");
     app_.add_flag("--utc", options.utc, "Times in UTC");
     app_.add_option("--timeout", options.timeout, "How long one request may take, e.g. 5s (default 30s)")

@@ -54,7 +54,7 @@ Outcome<Json> submit_spec(Context& context, const SubmitFlags& flags) {
 Outcome<int> submit(Context& context, const SubmitFlags& flags) {
   const auto job = submit_spec(context, flags);
   if (!job) return failed(job.error());
-  switch (context.output()) {
+  switch (context.options().parsable ? Output::kId : context.output()) {
     case Output::kJson:
       context.print_last_body();
       break;

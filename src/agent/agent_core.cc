@@ -210,6 +210,27 @@ void AgentCore::obey(const ReadLogCommand& command) {
   say(std::move(event));
 }
 
+void AgentCore::obey(const SuspendCommand& command) {
+  answer_order("suspend", command.attempt, runner_.suspend(command.attempt, command.epoch));
+}
+
+void AgentCore::obey(const ResumeCommand& command) {
+  answer_order("resume", command.attempt, runner_.resume(command.attempt, command.epoch));
+}
+
+void AgentCore::obey(const SignalCommand& command) {
+  const auto sent = runner_.signal(command.attempt, command.epoch, command.signal);
+  if (!sent) log::warn("agent", "signal not sent", {{"attempt", to_string(command.attempt)}, {"why", sent.error().message}});
+}
+
+// The attempt's state is the answer, also to an order that comes again.
+void AgentCore::answer_order(const char* order, const AttemptId& attempt, const Result<void>& done) {
+  if (!done)
+    log::warn("agent", "order not carried out", {{"order", order}, {"attempt", to_string(attempt)}, {"why", done.error().message}});
+  for (const AttemptReport& report : runner_.attempts())
+    if (report.attempt == attempt) return say(report);
+}
+
 void AgentCore::refuse(const AttemptId& attempt, Epoch epoch, std::string code, std::string message) {
   ++counters_.starts_refused;
   say(RefusedEvent{attempt, epoch, std::move(code), std::move(message)});

@@ -83,6 +83,10 @@ class AgentCore {
   void check_lease();
   void renew_leases();
   void say_heartbeat();
+  void obey(const SuspendCommand& command);
+  void obey(const ResumeCommand& command);
+  void obey(const SignalCommand& command);
+  void answer_order(const char* order, const AttemptId& attempt, const Result<void>& done);
   void refuse(const AttemptId& attempt, Epoch epoch, std::string code, std::string message);
   void say(decltype(AgentEvent::body) body);
   void say_hello();

@@ -42,6 +42,7 @@ void Api::register_on(http::Server& server, bool with_pages) {
   using http::Run;
   state_->servers.push_back(&server);
   api::add_job_routes(server, state_->context);
+  api::add_job_action_routes(server, state_->context);
   api::add_submit_routes(server, state_->context);
   api::add_log_routes(server, state_->context);
   api::add_fleet_routes(server, state_->context);

@@ -11,7 +11,8 @@ namespace {
 class FakeStore final : public Store {
  public:
   std::vector<Job> jobs;  // newest first
-  std::vector<JobEvent> events;
+  std::vector<JobEvent> job_history;
+  std::vector<StoredEvent> history;
   std::optional<PlacementRecord> record;
   SeriesQuery asked;
   Series answer;
@@ -24,7 +25,16 @@ class FakeStore final : public Store {
         out.push_back(job);
     return out;
   }
-  Result<std::vector<JobEvent>> job_events(const JobId&) override { return events; }
+  Result<std::vector<JobEvent>> job_events(const JobId&) override { return job_history; }
+  Result<std::vector<StoredEvent>> events(std::optional<std::int64_t> after, int limit) override {
+    std::vector<StoredEvent> out;
+    for (const StoredEvent& event : history)
+      if (event.seq > after.value_or(0)) out.push_back(event);
+    const auto most = static_cast<std::size_t>(limit);
+    if (out.size() > most && after) out.resize(most);
+    if (out.size() > most) out.erase(out.begin(), out.end() - limit);
+    return out;
+  }
   Result<PlacementRecord> placement(const JobId&) override {
     if (record) return *record;
     return fail(ErrorCode::kNotFound, "none");
@@ -208,7 +218,7 @@ TEST_F(ApiShapes, RepliesAreAsDescribed) {
     view.history.power_draw_w = {300};
     view.history.jobs_pending = {1};
   });
-  store.events = {{.job = running,
+  store.job_history = {{.job = running,
                    .time = clock_.now(),
                    .from = "",
                    .to = "PENDING",
@@ -440,6 +450,67 @@ TEST_F(ApiRoutes, ActionsAnswerWithTheJob) {
   EXPECT_EQ(write("DELETE", "/api/v1/jobs/" + control_.add_job(JobState::kRunning).str()).status, 202);
 }
 
+TEST_F(ApiRoutes, RunningJobsAreSuspendedResumedSignalledAndQueuedAgain) {
+  serve();
+  const std::string job = "/api/v1/jobs/" + control_.add_job(JobState::kRunning).str();
+  EXPECT_EQ(post(job + "/suspend").json["state"], "SUSPENDED");
+  EXPECT_EQ(post(job + "/resume").json["state"], "RUNNING");
+  EXPECT_EQ(post(job + "/signal", R"({"signal":"SIGUSR1"})").status, 202);
+  EXPECT_EQ(control_.last_action, JobAction::kSignal);
+  EXPECT_EQ(control_.last_argument, 10);
+  for (const char* body : {"{}", R"({"signal":"dance"})", R"({"signal":0})", R"({"signal":[]})"})
+    EXPECT_EQ(post(job + "/signal", body).status, 422) << body;
+  EXPECT_EQ(post(job + "/requeue").json["state"], "PENDING");
+  EXPECT_EQ(post("/api/v1/arrays/1/cancel").status, 404) << "a plain job is no array";
+}
+
+TEST_F(ApiRoutes, APatchNeedsTheEtagOfWhatWasRead) {
+  serve();
+  const JobId id = control_.add_job(JobState::kPending);
+  const std::string job = "/api/v1/jobs/" + id.str();
+  const Reply seen = get(job);
+  const std::string etag = seen.headers.at("etag");
+  EXPECT_EQ(ask("GET", job, "If-None-Match: " + etag + "\r\n").status, 304);
+  EXPECT_EQ(write("PATCH", job, R"({"priority":70})").status, 428);
+  const auto patch = [&](const std::string& match, const std::string& body) {
+    return write("PATCH", job, body, "If-Match: " + match + "\r\n");
+  };
+  const Reply changed = patch(etag, R"({"priority":70,"labels":{"team":"vision"}})");
+  EXPECT_EQ(changed.status, 200) << changed.body;
+  EXPECT_EQ(changed.json["priority"], 70);
+  EXPECT_NE(changed.headers.at("etag"), etag);
+  EXPECT_EQ(patch(etag, R"({"priority":60})").status, 412);
+  EXPECT_EQ(patch("*", R"({"priority":60})").status, 200);
+  EXPECT_EQ(patch("*", R"({"priority":"high"})").status, 422);
+  EXPECT_EQ(patch("*", R"({"gpus":8})").status, 400);
+}
+
+TEST_F(ApiRoutes, AnArrayShowsItsTasksByIndexAndCountsTheirStates) {
+  serve();
+  std::vector<JobId> ids;
+  for (const JobState state : {JobState::kCompleted, JobState::kRunning, JobState::kPending}) ids.push_back(control_.add_job(state));
+  control_.publish([&](ClusterView& view) {
+    for (std::size_t i = 0; i < ids.size(); ++i) {
+      auto task = std::make_shared<Job>(*view.jobs.at(ids[i]));
+      task->array_parent = ids[0];
+      task->array_number = 1;
+      task->array_index = static_cast<int>(10 * i);
+      task->spec.array = "0-20:10";
+      view.jobs[ids[i]] = task;
+    }
+  });
+  const Reply array = get("/api/v1/arrays/" + ids[0].str());
+  ASSERT_EQ(array.status, 200) << array.body;
+  EXPECT_EQ(array.json["counts"], Json::parse(R"({"COMPLETED":1,"RUNNING":1,"PENDING":1})"));
+  EXPECT_EQ(array.json["items"][2]["array"]["index"], 20);
+  EXPECT_EQ(post("/api/v1/arrays/" + ids[0].str() + "/cancel").status, 202);
+  EXPECT_EQ(control_.last_action, JobAction::kCancelArray);
+  EXPECT_EQ(post("/api/v1/jobs/" + ids[0].str() + "/cancel").status, 202);
+  EXPECT_EQ(control_.last_action, JobAction::kCancel) << "an id means one task";
+  EXPECT_EQ(post("/api/v1/jobs/1/cancel").status, 202);
+  EXPECT_EQ(control_.last_action, JobAction::kCancelArray) << "the array's number means all of it";
+}
+
 TEST_F(ApiRoutes, OperatorsTakeThingsOutOfServiceWithAReason) {
   serve();
   control_.add_gpu(0);
@@ -587,6 +658,25 @@ TEST_F(ApiRoutes, HealthIsPublicAndReadyOnceThereIsAView) {
   EXPECT_EQ(get("/readyz").status, 200);
   control_.publish([](ClusterView& view) { view.version = 0; });
   EXPECT_EQ(get("/readyz").status, 503);
+}
+
+TEST_F(ApiRoutes, EventsOfJobsComeFromTheStoreAndACursorOutlivesTheProcess) {
+  FakeStore store;
+  for (std::int64_t seq = 1; seq <= 5; ++seq)
+    store.history.push_back({seq, {JobId("01J"), Time(std::chrono::seconds(1000 + seq)), seq == 1 ? "" : "PENDING", "RUNNING", "user", "", 0, 0}, 7, "train", "ada"});
+  serve({}, &store);
+  const auto seen = [&](const std::string& query) {
+    std::vector<std::string> cursors;
+    for (const Json& item : get("/api/v1/events" + query).json["items"]) cursors.push_back(item["cursor"]);
+    return cursors;
+  };
+  const auto all = seen("");
+  ASSERT_EQ(all.size(), 5u);
+  EXPECT_EQ(seen("?limit=2"), (std::vector<std::string>{all[3], all[4]}));
+  EXPECT_EQ(seen("?limit=2&after=" + all[0]), (std::vector<std::string>{all[1], all[2]}));
+  // The place in the memory of another process means nothing here; the place in the store does.
+  EXPECT_EQ(seen("?after=4.other-17").size(), 1u);
+  EXPECT_EQ(seen("?after=5.other-17").size(), 0u);
 }
 
 TEST_F(ApiRoutes, EventsTellWhatChangedSinceACursor) {

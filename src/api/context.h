@@ -29,6 +29,7 @@ struct Context {
 };
 
 void add_job_routes(http::Server& server, Context& context);
+void add_job_action_routes(http::Server& server, Context& context);
 void add_submit_routes(http::Server& server, Context& context);
 void add_log_routes(http::Server& server, Context& context);
 void add_fleet_routes(http::Server& server, Context& context);
@@ -55,5 +56,11 @@ Body read_body(const Request& request);
 Response list_page(const std::vector<Json>& items, const char* id_key, const Request& request);
 Response list_of(Json items, std::optional<std::string> next_page_token = {});
 Response ok(const Json& json, int status = 200);
+Response no_job(const Error& error, const Request& request);
+std::string etag_of(const Json& resource);
+// What an update depends on is as it was when this ETag was sent.
+bool matches_etag(const std::string& etag, const Json& resource);
+// One resource with its ETag; 304 without a body when the request has it already.
+Response with_etag(const Json& resource, const Request& request, int status = 200);
 
 }  // namespace aether::api

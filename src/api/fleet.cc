@@ -7,6 +7,7 @@
 
 #include "api/body.h"
 #include "api/context.h"
+#include "api/durable_events.h"
 #include "api/event_log.h"
 #include "api/view_json.h"
 
@@ -154,10 +155,14 @@ Response list_events(Context& context, const Request& request) {
   if (auto refusal = refuse_unknown_query(request, {"after", "limit"})) return *refusal;
   const auto limit = query_integer(request, "limit", 100, 1, 1000);
   if (!limit) return bad_parameter("limit", limit.error().message, request);
+  const std::string after = request.query_value("after").value_or("");
+  // The stream's cursors are those of memory: they have no dot.
+  const bool durable = context.store != nullptr && (after.empty() || after.find('.') != std::string::npos);
+  const auto events = durable ? read_events(*context.store, context.events, after, static_cast<std::size_t>(*limit))
+                              : context.events.read(after, static_cast<std::size_t>(*limit));
+  if (!events) return http::problem(events.error(), request);
   Json items = Json::array();
-  for (const SystemEvent& event :
-       context.events.read(request.query_value("after").value_or(""), static_cast<std::size_t>(*limit)))
-    items.push_back(system_event_json(event));
+  for (const SystemEvent& event : *events) items.push_back(system_event_json(event));
   return list_of(std::move(items));
 }
 

@@ -3,12 +3,14 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <map>
 #include <set>
 
 #include "api/body.h"
 #include "api/context.h"
 #include "api/view_json.h"
 #include "base/ulid.h"
+#include "codec/codec.h"
 
 namespace aether::api {
 namespace {
@@ -142,7 +144,7 @@ http::Handler for_job(Context& context, WithJob respond) {
   return [&context, respond = std::move(respond)](const Request& request) -> Response {
     if (auto refusal = refuse_unknown_query(request, {})) return *refusal;
     const auto job = context.control.find_job(request.params.at("id"));
-    if (!job) return http::problem(job.error(), request, "aether queue --all  lists the jobs");
+    if (!job) return no_job(job.error(), request);
     return respond(**job, *context.control.view(), request);
   };
 }
@@ -175,33 +177,64 @@ Response attempts(const Job& job, const ClusterView& view) {
   return list_of(std::move(items));
 }
 
-Result<std::optional<std::int64_t>> read_grace(const Json& body) {
-  if (!body.contains("grace_s") || body["grace_s"].is_null()) return std::nullopt;
-  const Json& grace = body["grace_s"];
-  if (!grace.is_number_integer() || grace.get<std::int64_t>() < 0 || grace.get<std::int64_t>() > 3600)
-    return fail(ErrorCode::kInvalidArgument, "grace_s is a whole number of seconds from 0 to 3600", "/grace_s");
-  return grace.get<std::int64_t>();
-}
-
-void act(Context& context, JobAction action, const Request& request, const Responder& respond) {
-  if (auto refusal = refuse_unknown_query(request, {})) return respond(*refusal);
-  auto body = read_body(request);
-  if (body.refusal) return respond(*body.refusal);
-  std::vector<std::string> known;
-  if (action == JobAction::kCancel) known.push_back("grace_s");
-  if (auto refusal = refuse_unknown_keys(body.json, known, request)) return respond(*refusal);
-  const auto grace = read_grace(body.json);
-  if (!grace) return respond(http::problem(grace.error(), request));
-  const auto job = context.control.find_job(request.params.at("id"));
-  if (!job) return respond(http::problem(job.error(), request, "aether queue --all  lists the jobs"));
-  context.control.act((*job)->id, action, *grace,
-                      [&context, request, respond](Result<std::shared_ptr<const Job>> result) {
-                        if (!result) return respond(http::problem(result.error(), request));
-                        respond(ok(job_json(**result, *context.control.view()), 202));
-                      });
+// The newest 1,000 tasks by index, and how many are in each state.
+Response show_array(Context& context, const Request& request) {
+  if (auto refusal = refuse_unknown_query(request, {})) return *refusal;
+  const auto first = context.control.find_job(request.params.at("id"));
+  if (!first) return no_job(first.error(), request);
+  if (!(*first)->is_array_task())
+    return http::problem(404, "not_found", fmt::format("job {} is no array", (*first)->number), request);
+  const auto view = context.control.view();
+  JobQuery query;
+  query.array = (*first)->array_parent.str();
+  query.limit = 1000;
+  std::map<int, std::shared_ptr<const Job>> tasks;
+  for (auto page = find_jobs(context, *view, query); page && !page->empty(); page = find_jobs(context, *view, query)) {
+    for (const auto& task : *page) tasks[task->array_index] = task;
+    query.before_id = page->back()->id.str();
+    if (page->size() < 1000) break;
+  }
+  Json items = Json::array(), counts = Json::object();
+  for (const auto& [index, task] : tasks) {
+    const std::string state(to_string(task->state));
+    counts[state] = counts.value(state, 0) + 1;
+    if (items.size() < 1000) items.push_back(job_json(*task, *view));
+  }
+  return ok({{"array_id", query.array},
+             {"number", (*first)->array_number},
+             {"name", (*first)->spec.name},
+             {"range", (*first)->spec.array},
+             {"tasks", tasks.size()},
+             {"counts", std::move(counts)},
+             {"items", std::move(items)}});
 }
 
 }  // namespace
+
+Response no_job(const Error& error, const Request& request) {
+  return http::problem(error, request, "aether queue --all  lists the jobs");
+}
+
+// "<what a person decides on>.<everything>": readings go on all the time and spoil no update.
+std::string etag_of(const Json& resource) {
+  Json settled = resource;
+  for (const char* key : {"energy_j", "carbon_g", "reason", "flags"}) settled.erase(key);
+  return fmt::format("\"{}.{}\"", http::sha256_hex(codec::dump(settled)).substr(0, 16),
+                     http::sha256_hex(codec::dump(resource)).substr(0, 16));
+}
+
+bool matches_etag(const std::string& etag, const Json& resource) {
+  const std::string now = etag_of(resource);
+  return etag.substr(0, etag.find('.')) == now.substr(0, now.find('.'));
+}
+
+Response with_etag(const Json& resource, const Request& request, int status) {
+  const std::string etag = etag_of(resource);
+  Response response = status == 200 && request.header("if-none-match") == etag ? Response{} : ok(resource, status);
+  if (response.body.empty()) response.status = 304, response.content_type = "text/plain";
+  response.headers["ETag"] = etag;
+  return response;
+}
 
 void add_job_routes(http::Server& server, Context& context) {
   using http::Access;
@@ -209,8 +242,8 @@ void add_job_routes(http::Server& server, Context& context) {
   server.route("GET", "/api/v1/jobs", Access::kRead, Run::kWorker,
                [&context](const Request& request) { return list_jobs(context, request); });
   server.route("GET", kJob, Access::kRead, Run::kWorker,
-               for_job(context, [](const Job& job, const ClusterView& view, const Request&) {
-                 return ok(job_json(job, view));
+               for_job(context, [](const Job& job, const ClusterView& view, const Request& request) {
+                 return with_etag(job_json(job, view), request);
                }));
   server.route("GET", std::string(kJob) + "/explain", Access::kRead, Run::kWorker,
                for_job(context, [&context](const Job& job, const ClusterView& view, const Request&) {
@@ -223,16 +256,8 @@ void add_job_routes(http::Server& server, Context& context) {
   server.route(
       "GET", std::string(kJob) + "/attempts", Access::kRead, Run::kWorker,
       for_job(context, [](const Job& job, const ClusterView& view, const Request&) { return attempts(job, view); }));
-  const auto add_action = [&](const char* method, const std::string& path, JobAction action) {
-    server.route_async(method, path, Access::kWrite,
-                       [&context, action](const Request& request, const Responder& respond) {
-                         act(context, action, request, respond);
-                       });
-  };
-  add_action("DELETE", kJob, JobAction::kCancel);
-  add_action("POST", std::string(kJob) + "/cancel", JobAction::kCancel);
-  add_action("POST", std::string(kJob) + "/hold", JobAction::kHold);
-  add_action("POST", std::string(kJob) + "/release", JobAction::kRelease);
+  server.route("GET", "/api/v1/arrays/{id}", Access::kRead, Run::kWorker,
+               [&context](const Request& request) { return show_array(context, request); });
 }
 
 }  // namespace aether::api

@@ -2,7 +2,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <mutex>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "api/body.h"
 #include "api/context.h"
@@ -40,6 +42,41 @@ Result<void> check_size(const JobSpec& spec) {
       spec.script ? "/script" : "/argv");
 }
 
+// Keys whose first request has not been answered yet. Thread-safe.
+class InFlight {
+ public:
+  bool enter(const std::string& user, const std::string& key) {
+    std::lock_guard lock(mutex_);
+    return key.empty() || keys_.emplace(user, key).second;
+  }
+  void leave(const std::string& user, const std::string& key) {
+    std::lock_guard lock(mutex_);
+    keys_.erase({user, key});
+  }
+
+ private:
+  std::mutex mutex_;
+  std::set<std::pair<std::string, std::string>> keys_;
+};
+
+using Done = std::function<void(Result<SubmitReply>)>;
+
+void send(Context& context, const std::shared_ptr<InFlight>& in_flight, SubmitRequest submission, const Request& request,
+          const Responder& respond, Done done) {
+  const std::string user = submission.user, key = submission.idempotency_key;
+  if (submission.dry_run) return context.control.submit(std::move(submission), std::move(done));
+  if (!in_flight->enter(user, key)) {
+    Response busy = http::problem(409, "idempotency_in_flight", "the first request with this key is not answered yet", request,
+                                  "send it again in a second");
+    busy.headers["Retry-After"] = "1";
+    return respond(std::move(busy));
+  }
+  context.control.submit(std::move(submission), [in_flight, user, key, done = std::move(done)](Result<SubmitReply> result) {
+    in_flight->leave(user, key);
+    done(std::move(result));
+  });
+}
+
 // Null when the request was answered with a refusal.
 std::optional<SubmitRequest> read_request(const Request& request, const Json& spec_json, const Json& body,
                                           const Responder& respond) {
@@ -74,7 +111,7 @@ Response dry_run_reply(const JobSpec& spec) {
              {"spec", codec::encode_job_spec(spec)}});
 }
 
-void submit(Context& context, const Request& request, const Responder& respond) {
+void submit(Context& context, const std::shared_ptr<InFlight>& in_flight, const Request& request, const Responder& respond) {
   if (auto refusal = refuse_unknown_query(request, {"dry_run"})) return respond(*refusal);
   const auto dry_run = query_flag(request, "dry_run");
   if (!dry_run) return respond(bad_parameter("dry_run", dry_run.error().message, request));
@@ -84,8 +121,8 @@ void submit(Context& context, const Request& request, const Responder& respond) 
   if (!submission) return;
   submission->dry_run = *dry_run;
   const JobSpec spec = submission->spec;
-  context.control.submit(
-      std::move(*submission), [&context, request, respond, spec, dry = *dry_run](Result<SubmitReply> result) {
+  send(context, in_flight, std::move(*submission), request, respond,
+      [&context, request, respond, spec, dry = *dry_run](Result<SubmitReply> result) {
         if (!result) return respond(refusal_of(result.error(), request));
         if (dry || !result->job) return respond(dry_run_reply(spec));
         Response response = ok(job_json(*result->job, *context.control.view()), result->replayed ? 200 : 201);
@@ -121,7 +158,7 @@ Result<Json> short_form_spec(const Context& context, const Json& body) {
   return spec;
 }
 
-void submit_short(Context& context, const Request& request, const Responder& respond) {
+void submit_short(Context& context, const std::shared_ptr<InFlight>& in_flight, const Request& request, const Responder& respond) {
   if (auto refusal = refuse_unknown_query(request, {})) return respond(*refusal);
   auto body = read_body(request);
   if (body.refusal) return respond(*body.refusal);
@@ -132,7 +169,7 @@ void submit_short(Context& context, const Request& request, const Responder& res
   if (!submission) return;
   if (submission->idempotency_key.empty())
     submission->idempotency_key = ("submit/" + submission->spec.name).substr(0, 255);
-  context.control.submit(std::move(*submission), [request, respond](Result<SubmitReply> result) {
+  send(context, in_flight, std::move(*submission), request, respond, [request, respond](Result<SubmitReply> result) {
     if (!result) return respond(refusal_of(result.error(), request));
     const Job& job = *result->job;
     Response response = ok({{"status", "job added"},
@@ -149,12 +186,15 @@ void submit_short(Context& context, const Request& request, const Responder& res
 }  // namespace
 
 void add_submit_routes(http::Server& server, Context& context) {
-  server.route_async(
-      "POST", "/api/v1/jobs", http::Access::kWrite,
-      [&context](const Request& request, const Responder& respond) { submit(context, request, respond); });
-  server.route_async(
-      "POST", "/submit", http::Access::kWrite,
-      [&context](const Request& request, const Responder& respond) { submit_short(context, request, respond); });
+  const auto in_flight = std::make_shared<InFlight>();
+  server.route_async("POST", "/api/v1/jobs", http::Access::kWrite,
+                     [&context, in_flight](const Request& request, const Responder& respond) {
+                       submit(context, in_flight, request, respond);
+                     });
+  server.route_async("POST", "/submit", http::Access::kWrite,
+                     [&context, in_flight](const Request& request, const Responder& respond) {
+                       submit_short(context, in_flight, request, respond);
+                     });
 }
 
 }  // namespace aether::api

@@ -106,6 +106,8 @@ Json reason_of(const Job& job, const ClusterView& view) {
 
 Json flags_of(const Job& job, const ClusterView& view) {
   Json flags = Json::array();
+  if (job.restart == Restart::kRetry && !is_terminal(job.state)) flags.push_back("RETRYING");
+  if (job.restart == Restart::kRequeue && !is_terminal(job.state)) flags.push_back("REQUEUED");
   const Attempt* attempt = job.last_attempt();
   if (attempt == nullptr || !holds_gpus(job.state)) return flags;
   const auto node = view.nodes.find(attempt->placement.node);
@@ -113,6 +115,22 @@ Json flags_of(const Job& job, const ClusterView& view) {
   if (node == view.nodes.end() || node->second.state == NodeState::kStale || node->second.state == NodeState::kDown)
     flags.push_back("UNREACHABLE");
   return flags;
+}
+
+Json array_json(const Job& job) {
+  if (!job.is_array_task()) return nullptr;
+  return {{"array_id", job.array_parent.str()},
+          {"number", job.array_number},
+          {"index", job.array_index},
+          {"range", job.spec.array}};
+}
+
+Json dependencies_json(const Job& job) {
+  Json out = Json::array();
+  for (std::size_t i = 0; i < job.spec.depends_on.size(); ++i)
+    out.push_back({{"on", to_string(job.spec.depends_on[i])},
+                   {"state", i < job.dependencies.size() ? to_string(job.dependencies[i]) : "waiting"}});
+  return out;
 }
 
 Sum sum_of(const Job& job, std::optional<double> Attempt::*field) {
@@ -255,6 +273,14 @@ Json job_json(const Job& job, const ClusterView& view) {
           {"workdir", text_or_null(job.spec.workdir)},
           {"env_names", std::move(env_names)},
           {"labels", job.spec.labels},
+          {"array", array_json(job)},
+          {"depends_on", dependencies_json(job)},
+          {"begin", time_or_null(job.spec.begin)},
+          {"deadline", time_or_null(job.spec.deadline)},
+          {"retries", job.spec.retries},
+          {"retries_used", job.retries_used},
+          {"requeue", job.spec.requeue},
+          {"next_try_at", is_terminal(job.state) ? Json(nullptr) : time_or_null(job.not_before)},
           {"submitted_at", format_rfc3339(job.submitted_at)},
           {"started_at", attempt != nullptr ? time_or_null(attempt->started_at) : Json(nullptr)},
           {"ended_at", time_or_null(job.ended_at)},

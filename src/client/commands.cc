@@ -3,11 +3,13 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <filesystem>
 #include <functional>
 #include <iostream>
 #include <memory>
 
 #include "base/names.h"
+#include "client/aliases.h"
 #include "client/completion.h"
 #include "client/verbs.h"
 
@@ -39,6 +41,7 @@ class Registrar {
         ->check(CLI::IsMember({"table", "wide", "json", "name"}));
     app_.add_flag("--json", options.json, "The same as -o json: the API's object unchanged");
     app_.add_flag("--no-headers", options.no_headers, "Tables without their first line");
+    app_.add_flag("--parsable", options.parsable, "Columns between |, or the bare id of what was submitted");
     app_.add_flag("-q,--quiet", options.quiet, "Ids only");
     app_.add_flag("--utc", options.utc, "Times in UTC");
     app_.add_option("--timeout", options.timeout, "How long one request may take, e.g. 5s (default 30s)")
@@ -96,6 +99,28 @@ void add_run_verbs(Registrar& verbs) {
                 [submit_flags](Context& context) { return submit(context, *submit_flags); });
   add_submit_flags(submit_verb, *submit_flags);
   submit_verb.add_flag("--wait", submit_flags->wait, "Wait for its end: 0 completed, 1 failed, 9 cancelled");
+
+  const auto array_flags = std::make_shared<SubmitFlags>();
+  CLI::App& array_verb = verbs.add("array", "Submit one job for each index: aether array 0-99%8 -- python sweep.py",
+                                   [array_flags](Context& context) { return submit(context, *array_flags); });
+  array_verb.add_option("range", array_flags->spec.array, "0-99%8: at most 8 at once; 1,3,7-9; 0-30:10")
+      ->type_name("RANGE")
+      ->required();
+  add_submit_flags(array_verb, *array_flags);
+  array_verb.footer("Each task finds its index in AETHER_ARRAY_INDEX. `aether cancel 4131` ends all of array 4131,\n"
+                    "`aether cancel 4131_7` one task, `aether cancel 4131_[0-9]` some.");
+
+  const auto batch_flags = std::make_shared<BatchFlags>();
+  CLI::App& batch_verb = verbs.add("batch", "Submit a script with #AETHER or #SBATCH lines: aether batch train.sh",
+                                   [batch_flags](Context& context) { return batch(context, *batch_flags); });
+  add_submit_flags(batch_verb, batch_flags->submit);
+  batch_verb.add_flag("--wait", batch_flags->submit.wait, "Wait for its end: 0 completed, 1 failed, 9 cancelled");
+  batch_verb.add_flag("--sbatch", batch_flags->sbatch, "Speak as sbatch does");
+  batch_verb.add_option("--sbatch-word", batch_flags->sbatch_words, "One word of sbatch's command line")
+      ->type_name("WORD")
+      ->allow_extra_args(false);
+  batch_verb.footer("The script's own words come behind it, after --. What is given here wins over AETHER_* of the\n"
+                    "environment, over #AETHER lines, over #SBATCH lines.");
 
   const auto run_flags = std::make_shared<SubmitFlags>();
   CLI::App& run_verb = verbs.add("run", "Submit a job, show its output, end with its exit code",
@@ -186,12 +211,31 @@ void add_act_verbs(Registrar& verbs) {
   wait_verb.add_option("--timeout", wait_flags->timeout, "Give up after this time")->type_name("DURATION");
   wait_verb.add_flag("--exit-code", wait_flags->exit_code, "End with the job's own exit code");
 
-  for (const char* action : {"hold", "release"})
-    verbs.add_with_names(
-        action, std::string(action) == "hold" ? "Keep waiting jobs from starting" : "Let held jobs go", "JOB",
-        [action](Context& context, const std::vector<std::string>& jobs) {
-          return act_on_jobs(context, jobs, action);
-        });
+  for (const auto& [action, help] :
+       {std::pair("hold", "Keep waiting jobs from starting"), std::pair("release", "Let held jobs go"),
+        std::pair("requeue", "Stop jobs and queue them again"),
+        std::pair("suspend", "Freeze running jobs; they keep their GPUs, and their time limit goes on"),
+        std::pair("resume", "Let suspended jobs go on")})
+    verbs.add_with_names(action, help, "JOB",
+                         [action = std::string(action)](Context& context, const std::vector<std::string>& jobs) {
+                           return act_on_jobs(context, jobs, action);
+                         });
+
+  const auto signal_flags = std::make_shared<SignalFlags>();
+  CLI::App& signal_verb = verbs.add("signal", "Send a signal to every process of jobs",
+                                    [signal_flags](Context& context) { return send_signal(context, *signal_flags); });
+  signal_verb.add_option("job", signal_flags->jobs, "Id, number or name")->type_name("JOB")->required();
+  signal_verb.add_option("-s,--signal", signal_flags->signal, "USR1, SIGUSR1 or 10 (default TERM)")->type_name("SIGNAL");
+
+  const auto update_flags = std::make_shared<UpdateFlags>();
+  CLI::App& update_verb = verbs.add("update", "Change the priority, the time limit or labels of jobs",
+                                    [update_flags](Context& context) { return update(context, *update_flags); });
+  update_verb.add_option("job", update_flags->jobs, "Id, number or name")->type_name("JOB")->required();
+  update_verb.add_option("--priority", update_flags->priority, "0 to 100")->type_name("N");
+  update_verb.add_option("--time", update_flags->time, "New time limit of a job that waits")->type_name("DURATION");
+  update_verb.add_option("--label", update_flags->labels, "KEY=VALUE, or KEY= to remove it")
+      ->type_name("K=V")
+      ->allow_extra_args(false);
 }
 
 void add_admin_verb(Registrar& verbs, const std::string& kind, const std::string& action,
@@ -220,6 +264,20 @@ void add_admin_verbs(Registrar& verbs) {
   add_admin_verb(verbs, "gpus", "clear", "Return a quarantined GPU to service", false);
   verbs.add("token", "The dashboard's address with the token, on a terminal", token);
   verbs.add("version", "What the server is", version);
+  const auto alias_directory = std::make_shared<std::string>();
+  verbs
+      .add("install-aliases", "Links named sbatch, squeue, scancel, sinfo, sacct and scontrol in a directory",
+           [alias_directory](Context& context) -> Outcome<int> {
+             std::error_code error;
+             const std::string program = std::filesystem::read_symlink("/proc/self/exe", error).string();
+             if (error) return failed(kFailure, "this program does not find itself: " + error.message());
+             AETHER_CLI_TRY(install_aliases(*alias_directory, program));
+             context.out() << "6 links in " << visible(*alias_directory) << "\n";
+             return kOk;
+           })
+      .add_option("directory", *alias_directory, "One that comes early in PATH")
+      ->type_name("DIR")
+      ->required();
   const auto shell = std::make_shared<std::string>();
   verbs
       .add("completion", "Completion script for a shell: source <(aether completion bash)",
@@ -261,8 +319,18 @@ void add_commands(CLI::App& app, int& exit_code, std::ostream& out, std::ostream
 }
 
 int run_command_line(CLI::App& app, int argc, const char* const* argv, const int& exit_code) {
+  std::vector<const char*> words(argv, argv + argc);
+  const auto alias = argc > 0 ? expand_alias(argv[0], {argv + 1, argv + argc}) : std::nullopt;
+  if (alias && !*alias) {
+    std::cerr << "aether: " << alias->error().message << "\n";
+    return alias->error().exit_code;
+  }
+  if (alias) {
+    words.assign(1, "aether");
+    for (const std::string& word : **alias) words.push_back(word.c_str());
+  }
   try {
-    app.parse(argc, argv);
+    app.parse(static_cast<int>(words.size()), words.data());
     return exit_code;
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return app.exit(error);  // --help

@@ -177,6 +177,7 @@ TEST(Submit, RepeatsWithTheSameKeyWhenTheReplyIsLost) {
   EXPECT_EQ(requests[0].headers.at("idempotency-key").size(), 36u);
   EXPECT_EQ(requests[0].headers.at("idempotency-key")[14], '7');
   EXPECT_EQ(api.run({"submit", "-q", "--", "true"}).out, "01J\n");
+  EXPECT_EQ(api.run({"submit", "--parsable", "--", "true"}).out, "01J\n");
   EXPECT_NE(api.requests().back().headers.at("idempotency-key"), requests[0].headers.at("idempotency-key"));
 }
 

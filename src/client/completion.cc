@@ -71,6 +71,9 @@ std::string words_for(const std::string& program, const std::string& type) {
   if (type == "SHELL") return "bash zsh fish";
   if (type == "TYPE") return "training inference";
   if (type == "HOW") return "exclusive memory";
+  if (type == "SIGNAL") return "HUP INT USR1 USR2 TERM CONT";
+  if (type == "MODE") return "append truncate";
+  if (type == "POLICY") return "truncate block";
   if (type == "STREAM") return "stdout stderr";
   return {};
 }

@@ -42,7 +42,7 @@ Output Context::output() const {
 }
 
 TableStyle Context::table_style() const {
-  TableStyle style{.width = 0, .headers = !options_.no_headers, .colours = colours()};
+  TableStyle style{.width = 0, .headers = !options_.no_headers, .colours = colours(), .parsable = options_.parsable};
   if (out_is_terminal_ && output() != Output::kWide) style.width = terminal_width(STDOUT_FILENO, 120);
   return style;
 }

@@ -23,7 +23,7 @@ struct GlobalOptions {
   std::string server, token_file, state_dir;
   std::string output = "table";  // table, wide, json, name
   std::string timeout;           // of one request; empty = 30 s
-  bool json = false, no_headers = false, quiet = false, utc = false, no_color = false;
+  bool parsable = false, json = false, no_headers = false, quiet = false, utc = false, no_color = false;
 };
 
 enum class Output { kTable, kWide, kJson, kName, kId };

@@ -10,9 +10,12 @@
 #include <iterator>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <tuple>
 
 #include "base/files.h"
+#include "base/clock.h"
 #include "base/quantity.h"
+#include "client/instant.h"
 #include "model/job.h"
 
 namespace aether::client {
@@ -64,6 +67,11 @@ Outcome<void> add_env_file(Pairs& pairs, const std::string& path) {
 }
 
 Outcome<void> set_command(const JobSpecFlags& flags, JobSpec& spec, Json& json) {
+  if (flags.script) {
+    json["script"] = *flags.script;
+    spec.script = flags.script;
+    return {};
+  }
   if (flags.script_file.empty()) {
     if (flags.argv.empty())
       return failed(kUsage,
@@ -137,6 +145,130 @@ Outcome<void> set_maps(const JobSpecFlags& flags, JobSpec& spec, Json& json) {
   return {};
 }
 
+Outcome<void> set_instants(const JobSpecFlags& flags, JobSpec& spec, Json& json) {
+  const Time now = SystemClock().now();
+  for (const auto& [flag, text, key, field] :
+       {std::tuple("--begin", &flags.begin, "begin", &spec.begin), std::tuple("--deadline", &flags.deadline, "deadline", &spec.deadline)}) {
+    if (text->empty()) continue;
+    const auto time = parse_instant(*text, now);
+    if (!time) return bad_flag(flag, time.error().message);
+    *field = *time;
+    json[key] = format_rfc3339(*time);
+  }
+  return {};
+}
+
+std::vector<std::string> split_at(const std::string& text, char separator) {
+  std::vector<std::string> parts;
+  for (std::size_t at = 0; at <= text.size();) {
+    const std::size_t end = std::min(text.find(separator, at), text.size());
+    parts.push_back(trimmed(std::string_view(text).substr(at, end - at)));
+    at = end + 1;
+  }
+  return parts;
+}
+
+// "afterok:1:2,singleton": a kind holds for every job behind it.
+Outcome<void> set_dependencies(const JobSpecFlags& flags, JobSpec& spec, Json& json) {
+  for (const std::string& given : flags.depends_on)
+    for (const std::string& group : split_at(given, ',')) {
+      const std::vector<std::string> parts = split_at(group, ':');
+      std::vector<std::string> texts;
+      if (parts.size() == 1) texts.push_back(group);
+      for (std::size_t i = 1; i < parts.size(); ++i) texts.push_back(parts[0] + ":" + parts[i]);
+      for (const std::string& text : texts) {
+        const auto dependency = parse_dependency(text);
+        if (!dependency)
+          return bad_flag("--depend", fmt::format("'{}'; write after, afterok, afterany, afternotok or aftercorr, a colon "
+                                                  "and a job, or singleton", text));
+        spec.depends_on.push_back(*dependency);
+        json["depends_on"].push_back(text);
+      }
+    }
+  if (flags.kill_on_invalid_dep) json["kill_on_invalid_dep"] = true;
+  return {};
+}
+
+Outcome<void> set_restarts(const JobSpecFlags& flags, JobSpec& spec, Json& json) {
+  if (flags.retries) json["retries"] = spec.retries = *flags.retries;
+  if (!flags.retry_on.empty())
+    for (const std::string& text : split_at(flags.retry_on, ',')) {
+      const auto rule = parse_retry_rule(text);
+      if (!rule)
+        return bad_flag("--retry-on", fmt::format("'{}'; give exit codes like 75 or 1-9, signal, oom, node or preempt", text));
+      spec.retry_on.push_back(*rule);
+      json["retry_on"].push_back(text);
+    }
+  if (flags.requeue && !flags.no_requeue) json["requeue"] = true;
+  if (flags.slurm_env) json["slurm_env"] = true;
+  if (!flags.array.empty()) json["array"] = spec.array = flags.array;
+  return {};
+}
+
+// "USR1@120", "TERM": a signal, and how long before the time limit.
+Outcome<void> set_early_signal(const JobSpecFlags& flags, JobSpec& spec, Json& json) {
+  if (flags.signal.empty()) return {};
+  const std::size_t at = flags.signal.find('@');
+  const std::string name = flags.signal.substr(0, at);
+  const auto signal = parse_signal(name);
+  if (!signal) return bad_flag("--signal", fmt::format("'{}' is no signal; write USR1@120", name));
+  std::int64_t before_s = 60;
+  if (at != std::string::npos) {
+    const std::string text = flags.signal.substr(at + 1);
+    const bool bare = !text.empty() && text.size() < 10 && text.find_first_not_of("0123456789") == std::string::npos;
+    const auto before = parse_duration(bare ? text + "s" : text);
+    if (!before) return bad_flag("--signal", before.error().message);
+    before_s = before->count();
+  }
+  spec.early_signal = EarlySignal{*signal, before_s};
+  json["early_signal"] = {{"signal", signal_name(*signal)}, {"before_s", before_s}};
+  return {};
+}
+
+Outcome<void> set_seconds(const char* flag, const std::string& text, const char* key, std::int64_t& field, Json& json) {
+  if (text.empty()) return {};
+  const auto duration = parse_duration(text);
+  if (!duration) return bad_flag(flag, duration.error().message);
+  json[key] = field = duration->count();
+  return {};
+}
+
+Outcome<void> set_execution(const JobSpecFlags& flags, JobSpec& spec, Json& json) {
+  AETHER_CLI_TRY(set_early_signal(flags, spec, json));
+  AETHER_CLI_TRY(set_seconds("--stop-after", flags.stop_after, "stop_after_s", spec.stop_after_s, json));
+  AETHER_CLI_TRY(set_seconds("--checkpoint-timeout", flags.checkpoint_timeout, "checkpoint_timeout_s",
+                             spec.checkpoint_timeout_s, json));
+  if (!flags.checkpoint.empty()) {
+    const auto words = split_words(flags.checkpoint);
+    if (!words || words->empty()) return bad_flag("--checkpoint-cmd", "a quote is not closed");
+    json["checkpoint_argv"] = spec.checkpoint_argv = *words;
+  }
+  if (!flags.memory.empty()) {
+    const auto mebibytes = parse_memory_mb(flags.memory);
+    if (!mebibytes) return bad_flag("--mem", mebibytes.error().message);
+    json["mem_mb"] = *mebibytes;
+    spec.mem_mb = *mebibytes;
+  }
+  if (flags.cpus) json["cpus"] = *flags.cpus, spec.cpus = flags.cpus;
+  for (const auto& [flag, text, key, known] :
+       {std::tuple("--on-partition", &flags.on_partition, "on_partition", parse_on_partition(flags.on_partition).has_value()),
+        std::tuple("--open-mode", &flags.open_mode, "open_mode", parse_open_mode(flags.open_mode).has_value()),
+        std::tuple("--log-policy", &flags.log_policy, "log_policy", parse_log_policy(flags.log_policy).has_value())}) {
+    if (text->empty()) continue;
+    if (!known) return bad_flag(flag, fmt::format("'{}' is not one of its words; see --help", *text));
+    json[key] = *text;
+  }
+  for (const auto& [flag, path, key, field] :
+       {std::tuple("--output", &flags.stdout_path, "stdout_path", &spec.stdout_path),
+        std::tuple("--error", &flags.stderr_path, "stderr_path", &spec.stderr_path)}) {
+    if (path->empty()) continue;
+    if (*path == "json" || *path == "table" || *path == "wide" || *path == "name")
+      return bad_flag(flag, fmt::format("is a file of the job; write -o {0} for the form of this reply, ./{0} for a file", *path));
+    json[key] = *field = *path;
+  }
+  return {};
+}
+
 // The base name of the command or of the script's file.
 std::string default_name(const JobSpecFlags& flags) {
   const std::string& command = flags.argv.empty() ? flags.script_file : flags.argv[0];
@@ -179,9 +311,81 @@ void add_job_spec_flags(CLI::App& verb, JobSpecFlags& flags) {
   verb.add_option("--grace", flags.grace, "Time between SIGTERM and SIGKILL (default 30s)")
       ->type_name("DURATION");
   verb.add_flag("--hold", flags.hold, "Submit on hold; `aether release` lets it go");
+  verb.add_option("--begin", flags.begin, "Not before: 22:00, tomorrow, now+2h, 2026-01-15T09:00")->type_name("INSTANT");
+  verb.add_option("--deadline", flags.deadline, "Ended by then, or not started at all")->type_name("INSTANT");
+  verb.add_option("--array", flags.array, "One job for each index, at most 8 at once: 0-99%8")->type_name("RANGE");
+  verb.add_option("--depend", flags.depends_on,
+                  "afterok:4131, after, afterany, afternotok, aftercorr, singleton; a comma joins, all must be met")
+      ->type_name("KIND:JOB")
+      ->allow_extra_args(false);
+  verb.add_flag("--kill-on-invalid-dep", flags.kill_on_invalid_dep, "Cancel it once a dependency can never be met");
+  verb.add_option("--retries", flags.retries, "Further attempts after a failure (default 0)")->type_name("N");
+  verb.add_option("--retry-on", flags.retry_on, "Which failures: 1,75,10-19,signal,oom,node,preempt (default any but preempt)")
+      ->type_name("ENDS");
+  verb.add_flag("--requeue", flags.requeue, "Back into the queue after a node failure or a preemption");
+  verb.add_flag("--no-requeue", flags.no_requeue, "Undoes --requeue of a script");
+  verb.add_option("--cpus", flags.cpus, "Host processors")->type_name("N");
+  verb.add_option("--mem", flags.memory, "Host memory, e.g. 64G")->type_name("SIZE");
+  verb.add_option("--output", flags.stdout_path, "A file that also gets standard output; %j %x %A %a %N %u %r")
+      ->type_name("PATH");
+  verb.add_option("--error", flags.stderr_path, "A file that also gets standard error")->type_name("PATH");
+  verb.add_option("--open-mode", flags.open_mode, "append or truncate these files")->type_name("MODE");
+  verb.add_option("--signal", flags.signal, "A signal before the time limit: USR1@120")->type_name("SIG@SECONDS");
+  verb.add_option("--checkpoint-cmd", flags.checkpoint, "Run before SIGTERM, as the job")->type_name("COMMAND");
+  verb.add_option("--checkpoint-timeout", flags.checkpoint_timeout, "Its time (default 60s)")->type_name("DURATION");
+  verb.add_option("--on-partition", flags.on_partition, "continue or stop_after, when its node loses the orchestrator")
+      ->type_name("HOW");
+  verb.add_option("--stop-after", flags.stop_after, "For stop_after (default 30s)")->type_name("DURATION");
+  verb.add_option("--log-policy", flags.log_policy, "truncate or block at the room for captured output")->type_name("POLICY");
+  verb.add_flag("--slurm-env", flags.slurm_env, "Also set SLURM_JOB_ID and its kin");
   verb.add_option("--label", flags.labels, "KEY=VALUE; may be repeated")
       ->type_name("K=V")
       ->allow_extra_args(false);
+}
+
+void overlay(JobSpecFlags& flags, const JobSpecFlags& over) {
+  for (const auto text :
+       {&JobSpecFlags::script_file, &JobSpecFlags::name, &JobSpecFlags::type, &JobSpecFlags::gpu_type, &JobSpecFlags::gpu_mem,
+        &JobSpecFlags::share, &JobSpecFlags::time, &JobSpecFlags::chdir, &JobSpecFlags::grace, &JobSpecFlags::env_file,
+        &JobSpecFlags::begin, &JobSpecFlags::deadline, &JobSpecFlags::array, &JobSpecFlags::retry_on,
+        &JobSpecFlags::on_partition, &JobSpecFlags::stop_after, &JobSpecFlags::signal, &JobSpecFlags::checkpoint,
+        &JobSpecFlags::checkpoint_timeout, &JobSpecFlags::memory, &JobSpecFlags::stdout_path, &JobSpecFlags::stderr_path,
+        &JobSpecFlags::open_mode, &JobSpecFlags::log_policy})
+    if (!(over.*text).empty()) flags.*text = over.*text;
+  if (over.requeue || over.no_requeue) flags.requeue = over.requeue, flags.no_requeue = over.no_requeue;
+  for (const auto on : {&JobSpecFlags::unique, &JobSpecFlags::hold, &JobSpecFlags::kill_on_invalid_dep, &JobSpecFlags::slurm_env})
+    flags.*on = flags.*on || over.*on;
+  for (const auto number : {&JobSpecFlags::gpus, &JobSpecFlags::priority, &JobSpecFlags::retries, &JobSpecFlags::cpus})
+    if (over.*number) flags.*number = over.*number;
+  for (const auto list : {&JobSpecFlags::env, &JobSpecFlags::labels, &JobSpecFlags::depends_on, &JobSpecFlags::argv})
+    (flags.*list).insert((flags.*list).end(), (over.*list).begin(), (over.*list).end());
+  if (over.script) flags.script = over.script;
+}
+
+std::optional<std::vector<std::string>> split_words(std::string_view text) {
+  std::vector<std::string> words;
+  bool open = false;  // inside a word
+  char quote = 0;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    const bool blank = c == ' ' || c == '\t' || c == '\r' || c == '\n';
+    if (quote == 0 && blank) {
+      open = false;
+      continue;
+    }
+    if (!open) words.emplace_back(), open = true;
+    if (quote == 0 && (c == '\'' || c == '"')) {
+      quote = c;
+    } else if (quote != 0 && c == quote) {
+      quote = 0;
+    } else if (c == '\\' && quote != '\'' && i + 1 < text.size()) {
+      words.back() += text[++i];
+    } else {
+      words.back() += c;
+    }
+  }
+  if (quote != 0) return std::nullopt;
+  return words;
 }
 
 Outcome<Json> job_spec_json(const JobSpecFlags& flags) {
@@ -191,6 +395,10 @@ Outcome<Json> job_spec_json(const JobSpecFlags& flags) {
   AETHER_CLI_TRY(set_quantities(flags, spec, json));
   AETHER_CLI_TRY(set_words(flags, spec, json));
   AETHER_CLI_TRY(set_maps(flags, spec, json));
+  AETHER_CLI_TRY(set_instants(flags, spec, json));
+  AETHER_CLI_TRY(set_dependencies(flags, spec, json));
+  AETHER_CLI_TRY(set_restarts(flags, spec, json));
+  AETHER_CLI_TRY(set_execution(flags, spec, json));
   json["name"] = spec.name = flags.name.empty() ? default_name(flags) : flags.name;
   if (flags.unique) json["unique"] = true;
   if (flags.hold) json["hold"] = true;
@@ -202,6 +410,8 @@ Outcome<Json> job_spec_json(const JobSpecFlags& flags) {
     static const std::map<std::string, std::string> kFlags{
         {"/gpu_mem_mb", "--gpu-mem"}, {"/time_limit_s", "--time"}, {"/grace_s", "--grace"},
         {"/workdir", "--chdir"},      {"/labels", "--label"},      {"/argv", "command"},
+        {"/stop_after_s", "--stop-after"}, {"/early_signal/signal", "--signal"}, {"/early_signal/before_s", "--signal"},
+        {"/checkpoint_timeout_s", "--checkpoint-timeout"}, {"/mem_mb", "--mem"}, {"/depends_on/0", "--depend"},
         {"/argv/0", "command"}};
     const std::string& field = valid.error().field;
     const auto flag = kFlags.find(field);

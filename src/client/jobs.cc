@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <functional>
 #include <nlohmann/json.hpp>
 #include <ostream>
 
@@ -59,7 +60,7 @@ std::string place_or_reason(const Json& job) {
 
 std::vector<Cell> queue_row(const Json& job, Time now, bool wide) {
   const JobState state = state_of(job);
-  std::vector<Cell> row{text_of(job, "number"), or_dash(text_of(job, "name")),
+  std::vector<Cell> row{number_text(job), or_dash(text_of(job, "name")),
                         text_of(job, "user"),   Cell(text_of(job, "state"), colour_of(state)),
                         text_of(job, "gpus"),   run_time(job, now)};
   if (wide)
@@ -112,8 +113,8 @@ Outcome<std::string> queue_text(Context& context, const QueueFlags& flags) {
 }
 
 void print_ids(Context& context, const std::vector<Json>& jobs) {
-  const char* key = context.output() == Output::kId ? "job_id" : "number";
-  for (const Json& job : jobs) context.out() << visible(text_of(job, key)) << "\n";
+  for (const Json& job : jobs)
+    context.out() << visible(context.output() == Output::kId ? text_of(job, "job_id") : number_text(job)) << "\n";
 }
 
 std::string exit_text(const Json& exit) {
@@ -128,6 +129,13 @@ std::string exit_text(const Json& exit) {
   return text;
 }
 
+std::string dependencies_text(const Json& job) {
+  std::string text;
+  for (const Json& dependency : items_of(job, "depends_on"))
+    text += fmt::format("{}{} ({})", text.empty() ? "" : ", ", text_of(dependency, "on"), text_of(dependency, "state"));
+  return text;
+}
+
 void print_job(Context& context, const Json& job) {
   std::string command = joined(items_of(job, "argv"), " ");
   if (const std::string script = text_of(job, "script"); !script.empty())
@@ -136,7 +144,7 @@ void print_job(Context& context, const Json& job) {
   const Zone zone = context.zone();
   const auto limit = integer_of(job, "time_limit_s");
   const std::vector<std::pair<const char*, std::string>> lines{
-      {"job", fmt::format("{}  {}", text_of(job, "number"), text_of(job, "job_id"))},
+      {"job", fmt::format("{}  {}", number_text(job), text_of(job, "job_id"))},
       {"name", text_of(job, "name")},
       {"state", text_of(job, "state") + (flags.empty() ? "" : "  " + flags)},
       {"reason", place_or_reason(job)},
@@ -152,6 +160,12 @@ void print_job(Context& context, const Json& job) {
       {"time limit", limit && *limit > 0 ? format_duration(std::chrono::seconds(*limit)) : "-"},
       {"node", text_of(job, "node")},
       {"on", joined(items_of(job, "gpu_ids"), " ")},
+      {"array", text_of(member(job, "array"), "range")},
+      {"depends on", dependencies_text(job)},
+      {"begin", time_text(job, "begin", zone)},
+      {"deadline", time_text(job, "deadline", zone)},
+      {"retries", integer_of(job, "retries").value_or(0) > 0
+                      ? fmt::format("{} of {} used", text_of(job, "retries_used"), text_of(job, "retries")) : ""},
       {"submitted", time_text(job, "submitted_at", zone)},
       {"started", time_text(job, "started_at", zone)},
       {"ended", time_text(job, "ended_at", zone)},
@@ -167,6 +181,12 @@ void print_job(Context& context, const Json& job) {
 
 }  // namespace
 
+std::string number_text(const Json& job) {
+  const Json& array = member(job, "array");
+  if (!array.is_object()) return text_of(job, "number");
+  return text_of(array, "number") + "_" + text_of(array, "index");
+}
+
 bool has_ended(const Json& job) { return is_terminal(state_of(job)); }
 
 bool has_started(const Json& job) {
@@ -176,7 +196,8 @@ bool has_started(const Json& job) {
 
 int wait_exit_code(const Json& job) {
   const JobState state = state_of(job);
-  return state == JobState::kCompleted ? kOk : state == JobState::kCancelled ? kCancelled : kFailure;
+  if (state == JobState::kCompleted) return kOk;
+  return state == JobState::kCancelled || state == JobState::kPreempted ? kCancelled : kFailure;
 }
 
 int passed_on_exit_code(const Json& job) {
@@ -233,12 +254,30 @@ Outcome<int> show(Context& context, const std::vector<std::string>& jobs) {
 
 namespace {
 
+using Act = std::function<Outcome<Json>(const std::string& job)>;
+
+// "4131_[0-3,7]" becomes 4131_0 and so on.
+std::vector<std::string> expanded(const std::vector<std::string>& jobs) {
+  std::vector<std::string> out;
+  for (const std::string& job : jobs) {
+    const std::size_t open = job.find("_[");
+    const bool is_range = open != std::string::npos && job.ends_with(']');
+    const auto range = is_range ? parse_array_range(std::string_view(job).substr(open + 2, job.size() - open - 3)) : std::nullopt;
+    if (!range) {
+      out.push_back(job);
+      continue;
+    }
+    for (const int index : range->indices) out.push_back(fmt::format("{}_{}", job.substr(0, open), index));
+  }
+  return out;
+}
+
 // Goes on after a job that fails, prints each failure, and returns the first one's code.
-Outcome<int> for_each_job(Context& context, const std::vector<std::string>& jobs, const std::string& action,
-                          const Json& body) {
+Outcome<int> for_each_job(Context& context, const std::vector<std::string>& given, const Act& act) {
+  const std::vector<std::string> jobs = expanded(given);
   int exit_code = kOk;
   for (const std::string& name : jobs) {
-    const auto job = context.send("POST", job_path(name) + "/" + action, &body);
+    const auto job = act(name);
     if (!job) {
       if (jobs.size() == 1) return failed(job.error());
       context.print_failure(job.error());
@@ -248,7 +287,7 @@ Outcome<int> for_each_job(Context& context, const std::vector<std::string>& jobs
     } else if (context.output() == Output::kName || context.output() == Output::kId) {
       print_ids(context, {*job});
     } else {
-      context.out() << visible(fmt::format("job {} is {}", text_of(*job, "number"), text_of(*job, "state")))
+      context.out() << visible(fmt::format("job {} is {}", number_text(*job), text_of(*job, "state")))
                     << "\n";
     }
   }
@@ -266,11 +305,68 @@ Outcome<int> cancel(Context& context, const CancelFlags& flags) {
     if (!grace) return failed(kUsage, "--grace: " + grace.error().message);
     body["grace_s"] = grace->count();
   }
-  return for_each_job(context, flags.jobs, "cancel", body);
+  return for_each_job(context, flags.jobs, [&](const std::string& name) {
+    return context.send("POST", job_path(name) + "/cancel", &body);
+  });
 }
 
 Outcome<int> act_on_jobs(Context& context, const std::vector<std::string>& jobs, const std::string& action) {
-  return for_each_job(context, jobs, action, Json::object());
+  const Json body = Json::object();
+  return for_each_job(context, jobs, [&](const std::string& name) {
+    return context.send("POST", job_path(name) + "/" + action, &body);
+  });
+}
+
+Outcome<int> send_signal(Context& context, const SignalFlags& flags) {
+  if (!parse_signal(flags.signal)) return failed(kUsage, fmt::format("--signal: '{}' is no signal; write USR1", flags.signal));
+  const Json body = {{"signal", flags.signal}};
+  return for_each_job(context, flags.jobs, [&](const std::string& name) {
+    return context.send("POST", job_path(name) + "/signal", &body);
+  });
+}
+
+namespace {
+
+// The whole set of labels after the change.
+Outcome<Json> changed_labels(const Json& job, const std::vector<std::string>& changes) {
+  Json labels = member(job, "labels");
+  if (!labels.is_object()) labels = Json::object();
+  for (const std::string& change : changes) {
+    const std::size_t equals = change.find('=');
+    if (equals == std::string::npos || equals == 0)
+      return failed(kUsage, fmt::format("--label: '{0}' has no value; write {0}=VALUE, or {0}= to remove it", change));
+    if (equals + 1 == change.size())
+      labels.erase(change.substr(0, equals));
+    else
+      labels[change.substr(0, equals)] = change.substr(equals + 1);
+  }
+  return labels;
+}
+
+}  // namespace
+
+Outcome<int> update(Context& context, const UpdateFlags& flags) {
+  Json body = Json::object();
+  if (flags.priority) body["priority"] = *flags.priority;
+  if (!flags.time.empty()) {
+    const auto limit = parse_duration(flags.time);
+    if (!limit) return failed(kUsage, "--time: " + limit.error().message);
+    body["time_limit_s"] = limit->count();
+  }
+  if (body.empty() && flags.labels.empty()) return failed(kUsage, "nothing to change; give --priority, --time or --label");
+  return for_each_job(context, flags.jobs, [&](const std::string& name) -> Outcome<Json> {
+    std::string etag = "*";
+    if (!flags.labels.empty()) {
+      // Labels are replaced as a whole: what was read must still be there.
+      auto read = context.get_raw(job_path(name));
+      if (!read) return failed(read.error());
+      auto labels = changed_labels(parse_json(read->body), flags.labels);
+      if (!labels) return failed(labels.error());
+      body["labels"] = *labels;
+      if (read->headers.contains("etag")) etag = read->headers.at("etag");
+    }
+    return context.send("PATCH", job_path(name), &body, {{"If-Match", etag}});
+  });
 }
 
 Outcome<int> wait(Context& context, const WaitFlags& flags) {

@@ -25,6 +25,7 @@ bool can_never_run(std::string_view code) {
 int exit_code_for_status(int status, std::string_view problem_code) {
   if (can_never_run(problem_code)) return kInfeasible;
   if (problem_code == "idempotency_mismatch") return kConflict;
+  if (problem_code == "idempotency_in_flight") return kTimedOut;  // the first request is still on its way: worth another try
   switch (status) {
     case 401:
     case 403:

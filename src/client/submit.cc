@@ -22,6 +22,13 @@ bool is_valid_key(const std::string& key) {
          std::all_of(key.begin(), key.end(), [](char c) { return c > 0x20 && c < 0x7f; });
 }
 
+bool is_array(const Json& job) { return member(job, "array").is_object(); }
+
+// What was submitted, not its first task.
+std::string number_of_submission(const Json& job) {
+  return is_array(job) ? text_of(member(job, "array"), "number") : text_of(job, "number");
+}
+
 void print_dry_run(Context& context, const Json& reply) {
   const std::string summary = text_of(reply, "summary");
   context.out() << (summary.empty() ? "the job is valid; nothing was stored" : visible(summary)) << "\n";
@@ -47,7 +54,7 @@ Outcome<Json> submit_spec(Context& context, const SubmitFlags& flags) {
 Outcome<int> submit(Context& context, const SubmitFlags& flags) {
   const auto job = submit_spec(context, flags);
   if (!job) return failed(job.error());
-  switch (context.output()) {
+  switch (context.options().parsable ? Output::kId : context.output()) {
     case Output::kJson:
       context.print_last_body();
       break;
@@ -55,13 +62,13 @@ Outcome<int> submit(Context& context, const SubmitFlags& flags) {
       context.out() << visible(text_of(*job, "job_id")) << "\n";
       break;
     case Output::kName:
-      context.out() << visible(text_of(*job, "number")) << "\n";
+      context.out() << visible(number_of_submission(*job)) << "\n";
       break;
     default:
       if (flags.dry_run)
         print_dry_run(context, *job);
       else
-        context.out() << visible(fmt::format("job {} is {}  {}", text_of(*job, "number"),
+        context.out() << visible(fmt::format("{} {} is {}  {}", is_array(*job) ? "array" : "job", number_of_submission(*job),
                                              text_of(*job, "state"), text_of(*job, "job_id")))
                       << "\n";
   }

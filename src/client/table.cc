@@ -40,7 +40,23 @@ void Table::add_row(std::vector<Cell> cells) {
   rows_.push_back(std::move(cells));
 }
 
+std::string Table::render_parsable(bool headers) const {
+  std::string out;
+  const auto add_line = [&](auto text_of_column) {
+    for (std::size_t i = 0; i < columns_.size(); ++i) {
+      std::string text = text_of_column(i);
+      std::replace(text.begin(), text.end(), '|', '/');
+      out += (i == 0 ? "" : "|") + text;
+    }
+    out += "\n";
+  };
+  if (headers) add_line([&](std::size_t i) { return columns_[i].title; });
+  for (const auto& row : rows_) add_line([&](std::size_t i) { return row[i].text; });
+  return out;
+}
+
 std::string Table::render(const TableStyle& style) const {
+  if (style.parsable) return render_parsable(style.headers);
   std::vector<std::size_t> widths;
   for (std::size_t i = 0; i < columns_.size(); ++i) {
     std::size_t width = style.headers ? display_width(columns_[i].title) : 1;

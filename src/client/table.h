@@ -24,6 +24,7 @@ struct TableStyle {
   std::size_t width = 0;  // 0 = as wide as the text is
   bool headers = true;
   bool colours = false;
+  bool parsable = false;  // whole cells between |, for programs; a | inside a cell becomes /
 };
 
 class Table {
@@ -37,6 +38,8 @@ class Table {
   std::string render(const TableStyle& style) const;
 
  private:
+  std::string render_parsable(bool headers) const;
+
   std::vector<Column> columns_;
   std::vector<std::vector<Cell>> rows_;
 };

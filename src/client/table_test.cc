@@ -20,6 +20,13 @@ Table sample_table() {
   return table;
 }
 
+TEST(Table, ProgramsGetWholeCellsBetweenBars) {
+  Table table({{"JOB", Align::kRight}, {"NAME"}});
+  table.add_row({"7", "a|b"});
+  table.add_row({"12", ""});
+  EXPECT_EQ(table.render({.width = 3, .headers = true, .colours = false, .parsable = true}), "JOB|NAME\n7|a/b\n12|\n");
+}
+
 TEST(Table, AlignsColumnsAndLeavesNoTrailingSpaces) {
   EXPECT_EQ(sample_table().render({}),
             " JOB  NAME    REASON\n"

@@ -27,8 +27,21 @@ struct CancelFlags {
   bool now = false;
 };
 Outcome<int> cancel(Context& context, const CancelFlags& flags);
-// "hold" or "release".
+// "hold", "release", "requeue", "suspend" or "resume".
 Outcome<int> act_on_jobs(Context& context, const std::vector<std::string>& jobs, const std::string& action);
+
+struct SignalFlags {
+  std::vector<std::string> jobs;
+  std::string signal = "TERM";
+};
+Outcome<int> send_signal(Context& context, const SignalFlags& flags);
+
+struct UpdateFlags {
+  std::vector<std::string> jobs, labels;  // KEY=VALUE; KEY= removes
+  std::optional<int> priority;
+  std::string time;
+};
+Outcome<int> update(Context& context, const UpdateFlags& flags);
 
 struct WaitFlags {
   std::vector<std::string> jobs;
@@ -48,6 +61,13 @@ Outcome<int> submit(Context& context, const SubmitFlags& flags);
 Outcome<Json> submit_spec(Context& context, const SubmitFlags& flags);
 Outcome<int> run(Context& context, const SubmitFlags& flags);
 
+struct BatchFlags {
+  SubmitFlags submit;                     // spec.argv: the script and its arguments
+  bool sbatch = false;                    // speak as sbatch does
+  std::vector<std::string> sbatch_words;  // Slurm's options of the command line
+};
+Outcome<int> batch(Context& context, const BatchFlags& flags);
+
 struct LogFlags {
   std::string job;
   std::string stream = "stdout";
@@ -59,6 +79,7 @@ Outcome<int> logs(Context& context, const LogFlags& flags);
 // What the end of a job means for this process.
 bool has_ended(const Json& job);
 bool has_started(const Json& job);    // its process runs or ran, so it has logs
+std::string number_text(const Json& job);  // "4131", of a task of an array "4131_7"
 int wait_exit_code(const Json& job);  // 0, 1 or 9
 int passed_on_exit_code(
     const Json& job);  // the job's own code, 128 + signal; 143 when cancelled; 1 when there is none

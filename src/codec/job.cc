@@ -269,7 +269,6 @@ Json encode_job_progress(const Job& job) {
   put_unless(json, "requeue_asked", job.requeue_asked, false);
   put(json, "not_before_us", job.not_before);
   put_unless(json, "array_number", job.array_number, std::int64_t{0});
-  put_unless(json, "held_by", job.held_by, std::string());
   return json;
 }
 
@@ -284,7 +283,6 @@ Result<void> decode_job_progress(const Json& json, Job& job) {
     in.read("requeue_asked", job.requeue_asked);
     in.read("not_before_us", job.not_before);
     in.read("array_number", job.array_number);
-    in.read("held_by", job.held_by);
   }
   if (error) return fail(std::move(*error));
   return {};

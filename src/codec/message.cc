@@ -50,6 +50,18 @@ struct WriteBody {
     put(json, "limit", command.limit);
   }
 
+  void operator()(const SuspendCommand& command) { put_order("suspend", command.attempt, command.epoch); }
+  void operator()(const ResumeCommand& command) { put_order("resume", command.attempt, command.epoch); }
+  void operator()(const SignalCommand& command) {
+    put_order("signal", command.attempt, command.epoch);
+    put(json, "signal", command.signal);
+  }
+  void put_order(const char* kind, const AttemptId& attempt, Epoch epoch) {
+    put(json, "kind", kind);
+    put_attempt(json, attempt);
+    put(json, "epoch", epoch);
+  }
+
   void operator()(const HelloEvent& event) {
     put(json, "kind", "hello");
     json["inventory"] = encode_inventory(event.inventory);
@@ -163,6 +175,18 @@ void read_read_log(Fields& in, ReadLogCommand& command) {
   if (command.limit < 0) in.report("limit", "negative");
 }
 
+template <class Order>
+void read_order(Fields& in, Order& command) {
+  need_attempt(in, command.attempt);
+  in.need("epoch", command.epoch);
+}
+
+void read_signal(Fields& in, SignalCommand& command) {
+  read_order(in, command);
+  in.need("signal", command.signal);
+  if (!in.failed() && (command.signal < 1 || command.signal > 64)) in.report("signal", "no signal's number");
+}
+
 void read_hello(Fields& in, HelloEvent& event) {
   in.require("inventory");
   in.read_object("inventory", event.inventory, read_inventory);
@@ -239,6 +263,9 @@ BodyReader<Command> command_reader(std::string_view kind) {
   if (kind == "stop") return read_body<Command, StopCommand, read_stop>;
   if (kind == "result_ack") return read_body<Command, ResultAckCommand, read_result_ack>;
   if (kind == "heartbeat_ack") return read_body<Command, HeartbeatAckCommand, read_heartbeat_ack>;
+  if (kind == "suspend") return read_body<Command, SuspendCommand, read_order<SuspendCommand>>;
+  if (kind == "resume") return read_body<Command, ResumeCommand, read_order<ResumeCommand>>;
+  if (kind == "signal") return read_body<Command, SignalCommand, read_signal>;
   if (kind == "read_log") return read_body<Command, ReadLogCommand, read_read_log>;
   return nullptr;
 }

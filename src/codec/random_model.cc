@@ -147,7 +147,6 @@ Job RandomModel::job_progress() {
   job.requeue_asked = coin();
   job.not_before = maybe([&] { return time(); });
   job.array_number = integer(9999);
-  job.held_by = text();
   return job;
 }
 
@@ -246,6 +245,9 @@ Command RandomModel::command(std::size_t kind) {
     case 1: command.body = StopCommand{attempt_id(), rng_.next(), text(), integer(600)}; break;
     case 2: command.body = ResultAckCommand{attempt_id(), rng_.next()}; break;
     case 3: command.body = HeartbeatAckCommand{rng_.next(), coin()}; break;
+    case 5: command.body = SuspendCommand{attempt_id(), rng_.next()}; break;
+    case 6: command.body = ResumeCommand{attempt_id(), rng_.next()}; break;
+    case 7: command.body = SignalCommand{attempt_id(), rng_.next(), 1 + static_cast<int>(integer(63))}; break;
     default:
       command.body = ReadLogCommand{rng_.next(), attempt_id(), coin() ? "stdout" : "stderr",
                                     integer(1'000'000) - 500'000, integer(65536)};

@@ -224,7 +224,6 @@ struct Job {
   bool time_limit_given = false;      // spec.time_limit_s is the user's own, not the server's default
   bool requeue_asked = false;         // the attempt that stops now is not the last one
   std::optional<Time> not_before;     // of the next attempt, after a failure
-  std::string held_by;                // who put it on hold; empty = at submission
   friend bool operator==(const Job&, const Job&) = default;
 
   bool is_array_task() const { return !array_parent.empty(); }

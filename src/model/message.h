@@ -41,6 +41,24 @@ struct StopCommand {
   std::int64_t grace_s = 30;
   friend bool operator==(const StopCommand&, const StopCommand&) = default;
 };
+// Every process of the attempt stands still, and goes on. Acknowledged by a report of SUSPENDED or RUNNING.
+struct SuspendCommand {
+  AttemptId attempt;
+  Epoch epoch = 0;
+  friend bool operator==(const SuspendCommand&, const SuspendCommand&) = default;
+};
+struct ResumeCommand {
+  AttemptId attempt;
+  Epoch epoch = 0;
+  friend bool operator==(const ResumeCommand&, const ResumeCommand&) = default;
+};
+// To every process of the attempt. Sent once: the one command without an acknowledgement.
+struct SignalCommand {
+  AttemptId attempt;
+  Epoch epoch = 0;
+  int signal = 0;
+  friend bool operator==(const SignalCommand&, const SignalCommand&) = default;
+};
 // The result of this attempt is durable at the orchestrator: the agent may forget it.
 struct ResultAckCommand {
   AttemptId attempt;
@@ -65,7 +83,8 @@ struct ReadLogCommand {
 struct Command {
   NodeId node;
   std::string agent_incarnation;  // empty = any
-  std::variant<StartCommand, StopCommand, ResultAckCommand, HeartbeatAckCommand, ReadLogCommand> body;
+  std::variant<StartCommand, StopCommand, ResultAckCommand, HeartbeatAckCommand, ReadLogCommand, SuspendCommand,
+               ResumeCommand, SignalCommand> body;
   std::uint64_t leader_epoch = 0;  // grows with every orchestrator; an agent obeys none lower than it has seen
   friend bool operator==(const Command&, const Command&) = default;
 };

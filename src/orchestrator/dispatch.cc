@@ -170,10 +170,13 @@ void Orchestrator::on_report(const NodeId& node, const AttemptReport& report, Ti
     return acknowledge_result();
   }
   if (report.state >= JobState::kStopping) acknowledge_outstanding(attempt->id, "stop", effects);
-  const bool newer = report.state > attempt->state || (report.started_at && !attempt->started_at);
+  const bool resumed = report.state == JobState::kRunning && attempt->state == JobState::kSuspended;
+  if (report.state == JobState::kSuspended) acknowledge_outstanding(attempt->id, "suspend", effects);
+  if (report.state == JobState::kRunning) acknowledge_outstanding(attempt->id, "resume", effects);
+  const bool newer = report.state > attempt->state || resumed || (report.started_at && !attempt->started_at);
   if (!newer) return;
   if (report.started_at) attempt->started_at = report.started_at;
-  if (report.state > attempt->state) {
+  if (report.state > attempt->state || resumed) {
     attempt->state = report.state;
     set_job_state(*job, report.state, "agent", "", now, effects);
   }
@@ -212,7 +215,9 @@ void Orchestrator::on_refused(const NodeId& node, const RefusedEvent& refused, T
     return;  // temporary: the outbox sends it again
   }
   ExitStatus exit;
-  exit.cause = refused.code == "CANCELLED" ? ExitCause::kUserCancel : ExitCause::kNotStarted;
+  exit.cause = ExitCause::kNotStarted;
+  if (refused.code == "CANCELLED")
+    exit.cause = parse_exit_cause(attempt.stop_reason.value_or("")).value_or(ExitCause::kUserCancel);
   exit.message = fmt::format("{}: {}", refused.code, refused.message);
   end_attempt(*job, attempt, exit, now, now, effects);
 }
@@ -220,7 +225,7 @@ void Orchestrator::on_refused(const NodeId& node, const RefusedEvent& refused, T
 void Orchestrator::end_attempt(Job& job, Attempt& attempt, const ExitStatus& exit, Time ended_at, Time now,
                                Effects& effects) {
   acknowledge_outstanding(attempt.id, "start", effects);
-  acknowledge_outstanding(attempt.id, "stop", effects);
+  for (const char* kind : {"stop", "suspend", "resume"}) acknowledge_outstanding(attempt.id, kind, effects);
   missing_since_.erase(attempt.id);
   homes_.erase(attempt.id);
   placed_[attempt.placement.node].erase(job.id);
@@ -239,7 +244,7 @@ void Orchestrator::end_attempt(Job& job, Attempt& attempt, const ExitStatus& exi
   });
   if (never_ran && !cancelled && launches < options_.max_launch_tries)
     return set_job_state(job, JobState::kPending, "orchestrator", exit.message, now, effects);
-  if (!never_ran && plan_restart(job, attempt, now))
+  if ((!never_ran || job.requeue_asked) && plan_restart(job, attempt, now))
     return set_job_state(job, JobState::kPending, "scheduler", "attempt ended " + std::string(to_string(attempt.state)), now, effects);
   // Its node has ended it by itself, as the user chose, so that this is safe.
   if (exit.cause == ExitCause::kNodeLost && job.spec.on_partition == OnPartition::kStopAfter && !cancelled)

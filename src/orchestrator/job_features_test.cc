@@ -213,6 +213,71 @@ TEST_F(JobFeatures, RequeueStopsARunningJobAndQueuesItAgain) {
   EXPECT_EQ(state(id), "COMPLETED");
 }
 
+TEST_F(JobFeatures, ACancelDuringARequeueWins) {
+  JobSpec spec = spec_of();
+  spec.requeue = true;
+  const JobId id = submit(spec);
+  report(id, JobState::kRunning);
+  ASSERT_TRUE(act(id, JobAction::kRequeue));
+  ASSERT_TRUE(act(id, JobAction::kCancel));
+  restart();
+  end(id, 143, ExitCause::kPreempt);
+  EXPECT_EQ(state(id), "PREEMPTED");
+}
+
+TEST_F(JobFeatures, AJobThatIsRequeuedBeforeItStartedIsQueuedAgain) {
+  const JobId id = submit(spec_of());
+  ASSERT_TRUE(act(id, JobAction::kRequeue));
+  const Attempt first = job(id).attempts.back();
+  step({AgentInput{{NodeId("n1"), "i1", RefusedEvent{first.id, first.epoch, "CANCELLED", "stopped before it started"}}}});
+  EXPECT_EQ(job(id).attempts.size(), 2u);
+  EXPECT_EQ(state(id), "ASSIGNED");
+}
+
+// ---- suspension and signals ----
+
+TEST_F(JobFeatures, AJobIsSuspendedAndResumedOnceItsNodeSaysSo) {
+  const JobId id = submit(spec_of());
+  EXPECT_FALSE(act(id, JobAction::kSuspend)) << "it does not run yet";
+  report(id, JobState::kRunning);
+  ASSERT_TRUE(act(id, JobAction::kSuspend));
+  EXPECT_TRUE(std::holds_alternative<SuspendCommand>(commands_.back().body));
+  EXPECT_EQ(state(id), "RUNNING");
+  commands_.clear();
+  step({}, seconds(2));
+  const auto is_suspend = [](const Command& command) { return std::holds_alternative<SuspendCommand>(command.body); };
+  EXPECT_TRUE(std::any_of(commands_.begin(), commands_.end(), is_suspend)) << "sent again until it is answered";
+  report(id, JobState::kSuspended);
+  EXPECT_EQ(state(id), "SUSPENDED");
+  EXPECT_TRUE(act(id, JobAction::kSuspend)) << "reached already";
+  commands_.clear();
+  step({}, seconds(40));
+  EXPECT_FALSE(std::any_of(commands_.begin(), commands_.end(), is_suspend));
+  ASSERT_TRUE(act(id, JobAction::kResume));
+  report(id, JobState::kRunning);
+  EXPECT_EQ(state(id), "RUNNING");
+  ASSERT_TRUE(act(id, JobAction::kCancel));
+  report(id, JobState::kSuspended);
+  EXPECT_EQ(state(id), "STOPPING") << "a late report does not undo the stop";
+}
+
+TEST_F(JobFeatures, ASignalGoesToARunningJobOnce) {
+  const JobId id = submit(spec_of());
+  const auto signal = [&](std::int64_t number) {
+    std::string result = "sent";
+    step({ActInput{id, JobAction::kSignal, number, [&](auto reply) { result = reply ? "sent" : reply.error().field; }}});
+    return result;
+  };
+  EXPECT_EQ(signal(10), "");
+  report(id, JobState::kRunning);
+  EXPECT_EQ(signal(10), "sent");
+  EXPECT_EQ(std::get<SignalCommand>(commands_.back().body).signal, 10);
+  commands_.clear();
+  step({}, seconds(5));
+  for (const Command& command : commands_) EXPECT_FALSE(std::holds_alternative<SignalCommand>(command.body));
+  for (const int number : {0, 9, 19, 65}) EXPECT_EQ(signal(number), "/signal") << number;
+}
+
 // ---- begin and deadline ----
 
 TEST_F(JobFeatures, AJobDoesNotStartBeforeItsBeginTime) {

@@ -17,6 +17,11 @@ std::string default_name(const JobSpec& spec) {
   return command.substr(command.find_last_of('/') + 1).substr(0, 128);
 }
 
+// Readings and energy go on all the time; what a person decides on is the rest.
+bool looks_same(const Job& seen, const Job& now) {
+  return seen.spec == now.spec && seen.state == now.state && seen.attempts.size() == now.attempts.size();
+}
+
 }  // namespace
 
 Job* Orchestrator::find_live(const JobId& id) {
@@ -174,11 +179,16 @@ void Orchestrator::apply(SubmitInput& input, Time now, Effects& effects) {
 }
 
 void Orchestrator::cancel(Job& job, std::optional<std::int64_t> grace_s, Time now, Effects& effects) {
-  if (holds_gpus(job.state)) {
-    // Also when it stops already for another reason: a job that its user gave up is not queued again.
+  if (job.state == JobState::kStopping || job.state == JobState::kCompleting) {
+    // It stops already, perhaps to be queued again: a job that its user gave up is not.
+    Attempt& attempt = job.attempts.back();
+    attempt.stop_reason = std::string(to_string(ExitCause::kUserCancel));
+    effects.writes.push_back(PutAttempt{attempt});
     job.requeue_asked = false;
-    return order_stop(job, ExitCause::kUserCancel, "user", grace_s.value_or(job.spec.grace_s), now, effects);
+    return put_row(job, effects);
   }
+  if (holds_gpus(job.state))
+    return order_stop(job, ExitCause::kUserCancel, "user", grace_s.value_or(job.spec.grace_s), now, effects);
   set_job_state(job, JobState::kCancelled, "user", "user_cancel", now, effects);
   finish(job, now);
 }
@@ -201,10 +211,10 @@ void Orchestrator::apply(ActInput& input, Time now, Effects& effects) {
   };
   const auto shown = shown_.find(input.job);
   if (input.action == JobAction::kCancelArray) {
-    cancel_array(input, now, effects);
-    if (const Job* job = find_live(input.job)) return answer(std::make_shared<const Job>(*job));
-    if (const auto it = shown_.find(input.job); it != shown_.end()) return answer(it->second);
-    return answer(fail(ErrorCode::kNotFound, "no array " + input.job.str()));
+    const JobId told = cancel_array(input, now, effects);
+    if (const Job* job = find_live(told)) return answer(std::make_shared<const Job>(*job));
+    if (const auto it = shown_.find(told); it != shown_.end()) return answer(it->second);
+    return answer(fail(ErrorCode::kConflict, "every task of array " + input.job.str() + " has ended long ago"));
   }
   Job* job = find_live(input.job);
   if (job == nullptr) {
@@ -220,12 +230,17 @@ void Orchestrator::apply(ActInput& input, Time now, Effects& effects) {
   answer(shown_.at(input.job));
 }
 
-void Orchestrator::cancel_array(const ActInput& input, Time now, Effects& effects) {
+// Returns a task to show: the last one cancelled, or the first of the array.
+JobId Orchestrator::cancel_array(const ActInput& input, Time now, Effects& effects) {
+  JobId told = input.job;
   const auto array = array_tasks_.find(input.job);
-  if (array == array_tasks_.end()) return;
-  for (const auto& [index, id] : std::map<int, JobId>(array->second))
+  if (array == array_tasks_.end()) return told;
+  for (const auto& [index, id] : std::map<int, JobId>(array->second)) {
     if (Job* task = find_live(id)) cancel(*task, input.argument, now, effects);
+    told = id;
+  }
   needs_plan_ = true;
+  return told;
 }
 
 Result<void> Orchestrator::act_on(Job& job, const ActInput& input, Time now, Effects& effects) {
@@ -248,9 +263,9 @@ Result<void> Orchestrator::act_on(Job& job, const ActInput& input, Time now, Eff
       job.requeue_asked = true;
       order_stop(job, ExitCause::kPreempt, "user", job.spec.grace_s, now, effects);
       break;
-    case JobAction::kSuspend:
-    case JobAction::kResume:
-    case JobAction::kSignal: return refuse("this is not possible yet");
+    case JobAction::kSuspend: return suspend(job, now, effects);
+    case JobAction::kResume: return resume(job, now, effects);
+    case JobAction::kSignal: return send_signal(job, input.argument.value_or(0), effects);
   }
   return {};
 }
@@ -266,7 +281,7 @@ void Orchestrator::apply(UpdateInput& input, Time now, Effects& effects) {
     return answer(fail(ErrorCode::kConflict, fmt::format("job {} has ended: {}", shown->second->number,
                                                          to_string(shown->second->state))));
   }
-  if (input.expected && *input.expected != *job)
+  if (input.expected && !looks_same(*input.expected, *job))
     return answer(fail(ErrorCode::kConflict, fmt::format("job {} has changed meanwhile", job->number), "etag"));
   JobSpec spec = job->spec;
   if (input.update.priority) spec.priority = *input.update.priority;

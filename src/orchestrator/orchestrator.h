@@ -97,7 +97,7 @@ class Orchestrator {
   Result<std::vector<Job>> make_jobs(SubmitInput& input, Time now);
   void cancel(Job& job, std::optional<std::int64_t> grace_s, Time now, Effects& effects);
   void order_stop(Job& job, ExitCause cause, const std::string& actor, std::int64_t grace_s, Time now, Effects& effects);
-  void cancel_array(const ActInput& input, Time now, Effects& effects);
+  JobId cancel_array(const ActInput& input, Time now, Effects& effects);
   Result<void> act_on(Job& job, const ActInput& input, Time now, Effects& effects);
   void put_row(const Job& job, Effects& effects);
   void set_job_state(Job& job, JobState to, const std::string& actor, const std::string& reason, Time now,
@@ -133,6 +133,11 @@ class Orchestrator {
   bool plan_restart(Job& job, const Attempt& attempt, Time now);
   void expire_deadlines(Time now, Effects& effects);
   static JobSpec spec_of_attempt(const Job& job, const Attempt& attempt);
+
+  // suspension.cc
+  Result<void> suspend(Job& job, Time now, Effects& effects);
+  Result<void> resume(Job& job, Time now, Effects& effects);
+  Result<void> send_signal(const Job& job, std::int64_t signal, Effects& effects) const;
 
   // dispatch.cc
   void start(Job& job, PlacementRecord record, Time now, Effects& effects);

@@ -46,7 +46,8 @@ bool Orchestrator::plan_restart(Job& job, const Attempt& attempt, Time now) {
   job.not_before.reset();
   const std::string stop = attempt.stop_reason.value_or("");
   if (stop == to_string(ExitCause::kUserCancel) || stop == to_string(ExitCause::kAdminCancel)) return false;
-  if ((is_preemption(exit.cause) && (job.spec.requeue || asked)) || (is_node_failure(exit.cause) && job.spec.requeue)) {
+  const bool lost_its_place = is_preemption(exit.cause) || is_node_failure(exit.cause);
+  if ((asked && exit.cause != ExitCause::kSelf) || (lost_its_place && job.spec.requeue)) {
     job.restart = Restart::kRequeue;
     return true;
   }

@@ -87,7 +87,6 @@ TEST_P(StoreContract, TasksOfAnArrayAreFoundByTheirParentWithAllTheirHistory) {
   second.restart = Restart::kRetry;
   second.retries_used = 2;
   second.not_before = contract::kStart + contract::seconds(9);
-  second.held_by = "ada";
   STORE_OK(store_->commit({PutJob{first}, PutJob{second}, PutJob{contract::make_job(3)}}));
   reopen();
   JobQuery query;
@@ -95,6 +94,31 @@ TEST_P(StoreContract, TasksOfAnArrayAreFoundByTheirParentWithAllTheirHistory) {
   auto found = store_->find_jobs(query);
   STORE_OK(found);
   EXPECT_EQ(*found, (std::vector<Job>{second, first}));
+}
+
+TEST_P(StoreContract, EventsOfAllJobsHaveAnOrderThatSurvives) {
+  const Job first = contract::make_job(1), second = contract::make_job(2);
+  const auto event = [](const Job& job, const char* to) {
+    return PutEvent{{job.id, contract::kStart, "", to, "user", "submitted", 0, 0}};
+  };
+  STORE_OK(store_->commit({PutJob{first}, event(first, "PENDING"), PutJob{second}, event(second, "HELD")}));
+  STORE_OK(store_->commit({event(first, "CANCELLED")}));
+  reopen();
+  auto all = store_->events(0, 10);
+  STORE_OK(all);
+  ASSERT_EQ(all->size(), 3u);
+  EXPECT_EQ((*all)[1].event.to, "HELD");
+  EXPECT_EQ((*all)[1].number, 2);
+  EXPECT_EQ((*all)[1].name, second.spec.name);
+  EXPECT_LT((*all)[0].seq, (*all)[1].seq);
+  auto newest = store_->events({}, 2);
+  STORE_OK(newest);
+  ASSERT_EQ(newest->size(), 2u);
+  EXPECT_EQ((*newest)[0].seq, (*all)[1].seq);
+  auto rest = store_->events((*all)[1].seq, 10);
+  STORE_OK(rest);
+  ASSERT_EQ(rest->size(), 1u);
+  EXPECT_EQ((*rest)[0].event.to, "CANCELLED");
 }
 
 TEST_P(StoreContract, AConflictWritesNothing) {

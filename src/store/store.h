@@ -76,6 +76,14 @@ struct JobQuery {
   std::string before_id;          // ULID of the last row of the page before; newest first
 };
 
+// One line of the history of all jobs together; `seq` grows with every commit and is never given twice.
+struct StoredEvent {
+  std::int64_t seq = 0;
+  JobEvent event;
+  std::int64_t number = 0;  // of the job, with its name and user
+  std::string name, user;
+};
+
 struct SeriesQuery {
   GpuUuid gpu_uuid;
   std::vector<std::string> metrics;  // names of gpu_metrics()
@@ -120,6 +128,8 @@ class Store {
   virtual Result<Job> find_job_by_number(std::int64_t number) = 0;
   virtual Result<std::optional<Job>> find_job_by_idempotency_key(const std::string& user, const std::string& key) = 0;
   virtual Result<std::vector<JobEvent>> job_events(const JobId& id) = 0;
+  // Of all jobs, oldest first: behind `after`, or the newest without it. limit: 1..1000.
+  virtual Result<std::vector<StoredEvent>> events(std::optional<std::int64_t> after, int limit) = 0;
   virtual Result<PlacementRecord> placement(const JobId& id) = 0;
   virtual Result<Series> series(const SeriesQuery& query) = 0;
   virtual Result<std::vector<GpuSample>> latest_samples() = 0;  // newest sample of each GPU

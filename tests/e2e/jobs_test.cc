@@ -138,6 +138,88 @@ TEST_P(JobsTest, TwoHundredJobsEndOnEightGpusNoneLostAndNoGpuGivenTwice) {
   }
 }
 
+TEST_P(JobsTest, AFailureIsRetriedAndThoseWhoDependOnTheJobFollow) {
+  // Fails the first time, succeeds the second.
+  Json flaky = shell("echo restart $AETHER_RESTART_COUNT; [ $AETHER_RESTART_COUNT -gt 0 ] || exit 75");
+  flaky["retries"] = 1;
+  flaky["retry_on"] = {"75"};
+  const std::string first = system_->submit(flaky);
+  Json after = shell("true"), never = shell("true");
+  after["depends_on"] = {"afterok:" + first};
+  never["depends_on"] = {"afternotok:" + first};
+  never["kill_on_invalid_dep"] = true;
+  const std::string follower = system_->submit(after), doomed = system_->submit(never);
+  const Json backing_off = system_->wait_for(first, [](const Json& job) { return job.at("state") == "PENDING" && job.at("attempts") == 1; });
+  EXPECT_EQ(backing_off.at("flags"), Json::array({"RETRYING"}));
+  EXPECT_EQ(system_->get("/api/v1/jobs/" + follower + "/explain").at("reasons")[0].at("code"), "DEPENDENCY");
+  const Json done = system_->wait_ended(first);
+  EXPECT_EQ(done.at("state"), "COMPLETED") << done.dump();
+  EXPECT_EQ(done.at("attempts"), 2);
+  EXPECT_EQ(system_->log(first), "restart 1\n");
+  EXPECT_EQ(system_->wait_ended(follower).at("state"), "COMPLETED");
+  EXPECT_EQ(system_->wait_ended(doomed).at("state"), "CANCELLED");
+}
+
+TEST_P(JobsTest, AnArrayRunsItsTasksUnderALimitAndIsOneSubmission) {
+  const Output submitted = system_->cli({"array", "0-5%2", "-q", "--time", "1m", "--", "/bin/sh", "-c", "echo task $AETHER_ARRAY_INDEX; sleep 0.3"});
+  ASSERT_EQ(submitted.exit_code, 0) << submitted.text;
+  const std::string array = submitted.text.substr(0, 26);
+  int most = 0;
+  for (const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(60); std::chrono::steady_clock::now() < until;) {
+    const Json counts = system_->get("/api/v1/arrays/" + array).at("counts");
+    if (counts.value("COMPLETED", 0) == 6) break;
+    int held = 0;
+    for (const auto& [state, count] : counts.items())
+      if (state != "PENDING" && state != "COMPLETED") held += count.get<int>();
+    most = std::max(most, held);
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  }
+  const Json shown = system_->get("/api/v1/arrays/" + array);
+  EXPECT_EQ(shown.at("counts"), Json({{"COMPLETED", 6}}));
+  EXPECT_LE(most, 2);
+  EXPECT_GE(most, 1);
+  const std::string number = std::to_string(shown.at("number").get<int>());
+  EXPECT_EQ(system_->log(system_->job(number + "_4").at("job_id")), "task 4\n");
+  EXPECT_EQ(system_->cli({"wait", "--all", number + "_0", number + "_5"}).exit_code, 0);
+}
+
+TEST_P(JobsTest, ASuspendedJobStandsStillUntilItIsResumed) {
+  Json spec = shell("trap 'echo warned' USR1; i=0; while [ $i -lt 400 ]; do i=$((i+1)); echo $i; sleep 0.1; done");
+  const std::string id = system_->submit(spec);
+  system_->wait_running(id);
+  ASSERT_EQ(system_->cli({"suspend", id}).exit_code, 0);
+  system_->wait_for(id, [](const Json& job) { return job.at("state") == "SUSPENDED"; });
+  const std::string before = system_->log(id);
+  std::this_thread::sleep_for(std::chrono::milliseconds(600));
+  EXPECT_EQ(system_->log(id), before);
+  EXPECT_FALSE(system_->job(id).at("gpu_uuids").empty());
+  ASSERT_EQ(system_->cli({"resume", id}).exit_code, 0);
+  system_->wait_for(id, [](const Json& job) { return job.at("state") == "RUNNING"; });
+  ASSERT_EQ(system_->cli({"signal", "-s", "USR1", id}).exit_code, 0);
+  system_->wait_for(id, [&](const Json&) { return system_->log(id).find("warned") != std::string::npos; });
+  EXPECT_GT(system_->log(id).size(), before.size());
+  // Queued again: the next attempt starts from the beginning.
+  ASSERT_EQ(system_->cli({"requeue", id}).exit_code, 0);
+  system_->wait_for(id, [](const Json& job) { return job.at("attempts") == 2 && job.at("state") == "RUNNING"; });
+  ASSERT_EQ(system_->cli({"cancel", "--now", id}).exit_code, 0);
+  EXPECT_EQ(system_->wait_ended(id).at("state"), "CANCELLED");
+}
+
+TEST_P(JobsTest, AScriptWithDirectivesRunsUnchanged) {
+  const std::string path = system_->folder() + "/job.sh";
+  std::ofstream(path) << "#!/bin/sh\n#SBATCH --job-name=slurm -t 2 --gres=gpu:2\n#SBATCH --export=NONE,GREETING=hello -D /\n"
+                         "#AETHER --slurm-env --priority 60\necho $GREETING $SLURM_JOB_NAME\n";
+  const Output submitted = system_->cli({"batch", "-q", "--sbatch-word=--comment=x", path});
+  ASSERT_EQ(submitted.exit_code, 0) << submitted.text;
+  const Json job = system_->wait_ended(submitted.text.substr(0, 26));
+  EXPECT_EQ(job.at("state"), "COMPLETED") << job.dump();
+  EXPECT_EQ(job.at("gpu_uuids").size(), 2u);
+  EXPECT_EQ(job.at("time_limit_s"), 120);
+  EXPECT_EQ(system_->log(job.at("job_id")), "hello slurm\n");
+  std::ofstream(path) << "#!/bin/sh\n#SBATCH --qos=high\ntrue\n";
+  EXPECT_EQ(system_->cli({"batch", path}).exit_code, 2);
+}
+
 AETHER_BOTH_MODES(JobsTest);
 
 }  // namespace

@@ -109,6 +109,10 @@ class OpenPostgresStore final : public PostgresStore {
     return store::read_value<std::vector<JobEvent>>(
         readers_, [&](SqlConnection& connection) { return store::job_events(connection, id); });
   }
+  Result<std::vector<StoredEvent>> events(std::optional<std::int64_t> after, int limit) override {
+    return store::read_value<std::vector<StoredEvent>>(
+        readers_, [&](SqlConnection& connection) { return store::all_events(connection, after, limit); });
+  }
   Result<PlacementRecord> placement(const JobId& id) override {
     return store::found_or(
         store::read_value<std::optional<PlacementRecord>>(

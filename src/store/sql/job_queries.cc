@@ -267,6 +267,24 @@ Result<std::vector<JobEvent>> job_events(SqlConnection& connection, const JobId&
   return events;
 }
 
+Result<std::vector<StoredEvent>> all_events(SqlConnection& connection, std::optional<std::int64_t> after, int limit) {
+  const std::int64_t most = std::clamp(limit, 1, kMaxPage);
+  auto found = connection.run(
+      fmt::format("SELECT job_id, time_us, from_state, to_state, actor, reason, epoch, attempt, e.seq, number, name, \"user\" "
+                  "FROM (SELECT * FROM job_events WHERE seq > $1 ORDER BY seq {} LIMIT $2) AS e "
+                  "JOIN jobs ON jobs.id = e.job_id ORDER BY e.seq",
+                  after ? "ASC" : "DESC"),
+      {after.value_or(0), most});
+  if (!found) return fail(found.error());
+  std::vector<StoredEvent> events;
+  for (const SqlRow& row : found->rows)
+    events.push_back({row.integer(8),
+                      {JobId(row.text(0)), from_unix_us(row.integer(1)), row.text(2), row.text(3), row.text(4), row.text(5),
+                       static_cast<Epoch>(row.integer(6)), static_cast<int>(row.integer(7))},
+                      row.integer(9), row.text(10), row.text(11)});
+  return events;
+}
+
 Result<std::optional<PlacementRecord>> find_placement(SqlConnection& connection, const JobId& id) {
   auto found = connection.run("SELECT record FROM placements WHERE job_id = $1 ORDER BY attempt DESC LIMIT 1",
                               {id.str()});

@@ -22,6 +22,7 @@ Result<std::optional<Job>> find_job_by_number(SqlConnection& connection, std::in
 Result<std::optional<Job>> find_job_by_key(SqlConnection& connection, const std::string& user,
                                            const std::string& key);
 Result<std::vector<JobEvent>> job_events(SqlConnection& connection, const JobId& id);
+Result<std::vector<StoredEvent>> all_events(SqlConnection& connection, std::optional<std::int64_t> after, int limit);
 // Of the newest attempt that has one.
 Result<std::optional<PlacementRecord>> find_placement(SqlConnection& connection, const JobId& id);
 

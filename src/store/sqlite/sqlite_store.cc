@@ -107,6 +107,10 @@ class OpenSqliteStore final : public SqliteStore {
     return store::read_value<std::vector<JobEvent>>(
         job_readers_, [&](SqlConnection& connection) { return store::job_events(connection, id); });
   }
+  Result<std::vector<StoredEvent>> events(std::optional<std::int64_t> after, int limit) override {
+    return store::read_value<std::vector<StoredEvent>>(
+        job_readers_, [&](SqlConnection& connection) { return store::all_events(connection, after, limit); });
+  }
   Result<PlacementRecord> placement(const JobId& id) override {
     return store::found_or(
         store::read_value<std::optional<PlacementRecord>>(

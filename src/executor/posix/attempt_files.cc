@@ -37,6 +37,17 @@ Json read_json(const std::string& path) {
   return json.is_object() ? json : Json();
 }
 
+// A record with a field of the wrong type is as damaged as a torn one, and no record either.
+template <class Decode>
+auto decode_record(const Json& json, Decode decode) -> std::optional<decltype(decode(json))> {
+  if (!json.is_object()) return std::nullopt;
+  try {
+    return decode(json);
+  } catch (const Json::exception&) {
+    return std::nullopt;
+  }
+}
+
 std::optional<int> optional_number(const Json& json, const char* key) {
   const auto found = json.find(key);
   return found != json.end() && found->is_number_integer() ? std::optional(found->get<int>()) : std::nullopt;
@@ -144,40 +155,39 @@ std::optional<LaunchSpec> AttemptFiles::read_launch(const Manifest& manifest) co
 }
 
 std::optional<Started> AttemptFiles::read_started() const {
-  const Json json = read_json(path("started.json"));
-  if (!json.is_object()) return std::nullopt;
-  return Started{json.value("shim_pid", 0), json.value("shim_start_ticks", std::uint64_t{0})};
+  return decode_record(read_json(path("started.json")), [](const Json& json) {
+    return Started{json.value("shim_pid", 0), json.value("shim_start_ticks", std::uint64_t{0})};
+  });
 }
 
 std::optional<RunningNote> AttemptFiles::read_running() const {
-  const Json json = read_json(path("running"));
-  if (!json.is_object()) return std::nullopt;
-  return RunningNote{json.value("pid", 0), json.value("start_ticks", std::uint64_t{0}), json.value("session", 0),
-                     json.value("limit_at_boot_ms", std::int64_t{0})};
+  return decode_record(read_json(path("running")), [](const Json& json) {
+    return RunningNote{json.value("pid", 0), json.value("start_ticks", std::uint64_t{0}), json.value("session", 0),
+                       json.value("limit_at_boot_ms", std::int64_t{0})};
+  });
 }
 
 std::optional<StopRecord> AttemptFiles::read_stop() const {
-  const Json json = read_json(path("stop.json"));
-  if (!json.is_object()) return std::nullopt;
-  return StopRecord{json.value("reason", "user_cancel")};
+  return decode_record(read_json(path("stop.json")),
+                       [](const Json& json) { return StopRecord{json.value("reason", "user_cancel")}; });
 }
 
 std::optional<ExitRecord> AttemptFiles::read_exit() const {
-  const Json json = read_json(path("exit.json"));
-  if (!json.is_object()) return std::nullopt;
-  ExitRecord record;
-  record.complete = json.value("complete", false);
-  record.exit_code = optional_number(json, "exit_code");
-  record.signal = optional_number(json, "signal");
-  record.core_dumped = json.value("core_dumped", false);
-  record.cause = json.value("cause", "self");
-  record.step = parse_step(json.value("step", "none"));
-  record.error = json.value("error", 0);
-  record.started_us = json.value("started_us", std::int64_t{0});
-  record.ended_us = json.value("ended_us", std::int64_t{0});
-  record.stdout_dropped_bytes = json.value("stdout_dropped_bytes", std::uint64_t{0});
-  record.stderr_dropped_bytes = json.value("stderr_dropped_bytes", std::uint64_t{0});
-  return record;
+  return decode_record(read_json(path("exit.json")), [](const Json& json) {
+    ExitRecord record;
+    record.complete = json.value("complete", false);
+    record.exit_code = optional_number(json, "exit_code");
+    record.signal = optional_number(json, "signal");
+    record.core_dumped = json.value("core_dumped", false);
+    record.cause = json.value("cause", "self");
+    record.step = parse_step(json.value("step", "none"));
+    record.error = json.value("error", 0);
+    record.started_us = json.value("started_us", std::int64_t{0});
+    record.ended_us = json.value("ended_us", std::int64_t{0});
+    record.stdout_dropped_bytes = json.value("stdout_dropped_bytes", std::uint64_t{0});
+    record.stderr_dropped_bytes = json.value("stderr_dropped_bytes", std::uint64_t{0});
+    return record;
+  });
 }
 
 ExitStatus exit_status_of(const ExitRecord& record, const Manifest& manifest) {

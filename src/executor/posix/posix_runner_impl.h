@@ -80,6 +80,7 @@ class PosixRunner::Impl {
   void report_end(WatchedAttempt& attempt, const executor::ExitRecord& record);
   void change_state(WatchedAttempt& attempt, JobState state);
   void keep_orphan(WatchedAttempt& attempt);
+  void end_leftovers(WatchedAttempt& attempt, const std::vector<executor::ProcessStat>& processes);
   void stop_orphan(WatchedAttempt& attempt, const std::string& reason, std::int64_t grace_ms);
   std::vector<executor::ProcessStat> find_processes(const WatchedAttempt& attempt) const;
   void connect(WatchedAttempt& attempt);

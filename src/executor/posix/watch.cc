@@ -219,8 +219,17 @@ void PosixRunner::Impl::keep_orphan(WatchedAttempt& attempt) {
     stop_orphan(attempt, ordered->reason, attempt.manifest.grace_s * 1000);
   if (attempt.kill_at_boot_ms == 0 && note && note->limit_at_boot_ms > 0 && now_ms >= note->limit_at_boot_ms)
     stop_orphan(attempt, "timeout", attempt.manifest.grace_s * 1000);
+  if (attempt.kill_at_boot_ms == 0 && note && !is_running(note->pid, note->start_ticks)) end_leftovers(attempt, processes);
   if (attempt.kill_at_boot_ms == 0 || now_ms < attempt.kill_at_boot_ms) return;
   for (const auto& process : processes) signal_process(process, SIGKILL);
+}
+
+// A job ends with its main process: what that left behind gets the grace that the shim would have given it. No order to
+// stop is recorded, since nobody gave one.
+void PosixRunner::Impl::end_leftovers(WatchedAttempt& attempt, const std::vector<ProcessStat>& processes) {
+  attempt.kill_at_boot_ms = boot_ms(clock_) + options_.leftover_grace.count();
+  for (const int signal : {SIGTERM, SIGCONT})
+    for (const auto& process : processes) signal_process(process, signal);
 }
 
 void PosixRunner::Impl::stop_orphan(WatchedAttempt& attempt, const std::string& reason, std::int64_t grace_ms) {

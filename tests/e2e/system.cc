@@ -51,7 +51,7 @@ System::System(Mode mode, int gpus, SystemOptions options) : mode_(mode), gpus_(
   char pattern[] = "/tmp/aether-e2e-XXXXXX";
   folder_ = mkdtemp(pattern);
   chmod(folder_.c_str(), 0777);  // jobs run as another account when the test is root
-  state_ = folder_ + "/state";
+  state_ = options_.state_directory.empty() ? folder_ + "/state" : options_.state_directory;
 }
 
 System::~System() {

@@ -31,6 +31,7 @@ struct PartOptions {
 };
 struct SystemOptions {
   std::string nats_host = "127.0.0.1";
+  std::string state_directory;  // empty: in the system's own folder
   std::map<std::string, PartOptions> parts;
 };
 

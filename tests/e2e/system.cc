@@ -43,7 +43,7 @@ class PostgresServer {
 };
 
 bool is_terminal(const Json& job) {
-  static const std::vector<std::string> live = {"HELD", "PENDING", "ASSIGNED", "STARTING", "RUNNING", "STOPPING", "COMPLETING"};
+  static const std::vector<std::string> live = {"HELD", "PENDING", "ASSIGNED", "STARTING", "RUNNING", "SUSPENDED", "STOPPING", "COMPLETING"};
   return std::find(live.begin(), live.end(), job.at("state").get<std::string>()) == live.end();
 }
 

@@ -64,6 +64,15 @@ function(aether_fuzz target)
     target_sources(${target} PRIVATE ${CMAKE_SOURCE_DIR}/fuzz/replay.cc)
     add_test(NAME ${target} COMMAND ${target} ${corpus})
     set_tests_properties(${target} PROPERTIES LABELS fuzz TIMEOUT 600)
+    aether_test_environment(${target})
+  endif()
+endfunction()
+
+# What every ctest entry needs in its environment.
+function(aether_test_environment name)
+  if(AETHER_SANITIZE MATCHES "thread")
+    set_tests_properties(${name} PROPERTIES ENVIRONMENT
+                         "TSAN_OPTIONS=suppressions=${CMAKE_SOURCE_DIR}/cmake/tsan.supp;OMP_NUM_THREADS=1")
   endif()
 endfunction()
 
@@ -78,10 +87,7 @@ function(aether_test name)
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
   add_test(NAME ${name} COMMAND ${name})
   set_tests_properties(${name} PROPERTIES TIMEOUT 600)
-  if(AETHER_SANITIZE MATCHES "thread")
-    set_tests_properties(${name} PROPERTIES ENVIRONMENT
-                         "TSAN_OPTIONS=suppressions=${CMAKE_SOURCE_DIR}/cmake/tsan.supp;OMP_NUM_THREADS=1")
-  endif()
+  aether_test_environment(${name})
   if(ARG_LABELS)
     set_tests_properties(${name} PROPERTIES LABELS "${ARG_LABELS}")
   endif()

@@ -12,6 +12,7 @@
 #include <CLI/Config.hpp>
 #include <CLI/Formatter.hpp>
 #include <fmt/format.h>
+#include <gtest/gtest.h>
 
 #include "checks.h"
 #include "faults.h"
@@ -90,6 +91,7 @@ void judge(e2e::System& system, Workload& workload, const Faults& faults, const 
   append(summary.violations, check_cgroups(accepted, 20));
   for (const Json& gpu : system.items("/api/v1/gpus"))
     if (!gpu.at("jobs").empty()) summary.violations.push_back("a GPU is still with a job: " + gpu.at("jobs").dump());
+  if (testing::Test::HasFailure()) summary.violations.push_back("a part did not start or a sanitizer spoke; see above");
   if (accepted.empty()) summary.violations.push_back("no job was accepted: nothing was tried");
 }
 

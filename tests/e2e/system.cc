@@ -66,6 +66,7 @@ System::~System() {
     for (const Json& item : listed) until(10, [&] { return is_terminal(job(item.at("job_id"))); });
   }
   parts_.clear();
+  for (const char* part : {"agent", "orchestrator", "ai-core"}) expect_no_report(part);
   if (!testing::Test::HasFailure()) std::filesystem::remove_all(folder_);
   std::error_code ignored;
   if (!testing::Test::HasFailure()) std::filesystem::remove_all(state_ + "-jobs", ignored);
@@ -133,6 +134,7 @@ bool System::try_start_part(const std::string& part) {
     environment["AI_CORE_URL"] = ai_.empty() ? "http://127.0.0.1:1" : ai_;
   }
   for (const auto& [name, value] : options_.parts[key].environment) environment[name] = value;
+  expect_no_report(key);
   std::ofstream(log_path(key), std::ios::trunc).close();
   parts_[key] = Process::start(command(part), environment, log_path(key));
   const Json ready = wait_ready(key);
@@ -141,6 +143,13 @@ bool System::try_start_part(const std::string& part) {
     if (ready.contains(name)) *field = ready.at(name);
   std::ifstream(ready.at("token_file").get<std::string>()) >> token_;
   return true;
+}
+
+void System::expect_no_report(const std::string& key) const {
+  std::ifstream file(log_path(key));
+  const std::string log((std::istreambuf_iterator<char>(file)), {});
+  for (const char* word : {"ThreadSanitizer", "AddressSanitizer", "runtime error:", "aether: bug:"})
+    if (const std::size_t at = log.find(word); at != std::string::npos) ADD_FAILURE() << key << ": " << log.substr(at, 6000);
 }
 
 Json System::wait_ready(const std::string& part) {

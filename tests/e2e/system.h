@@ -93,6 +93,8 @@ class System {
   bool start_services(std::string& why);
   std::vector<std::string> command(const std::string& role) const;
   Json wait_ready(const std::string& part);
+  // What a sanitizer said in the log of a part that has ended is a failure.
+  void expect_no_report(const std::string& key) const;
   std::string log_path(const std::string& part) const { return folder_ + "/" + part + ".log"; }
 
   std::string key_of(const std::string& part) const { return mode_ == Mode::kEmbedded ? "orchestrator" : part; }

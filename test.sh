@@ -3,19 +3,30 @@
 #   ./test.sh            everything
 #   ./test.sh --quick    without whole-system and browser tests
 #   ./test.sh --tsan     under ThreadSanitizer instead
+#   ./test.sh --fuzz [SECONDS=60]   every decoder under libFuzzer, each for so long
 set -euo pipefail
 cd "$(dirname "$0")"
 . tools/lib.sh
 
-preset=dev quick=no
-for argument in "$@"; do
-  case "$argument" in
+preset=dev quick=no fuzz_seconds=60
+while [ $# -gt 0 ]; do
+  case "$1" in
     --quick) quick=yes ;;
     --tsan) preset=tsan ;;
-    -h|--help) sed -n '2,5p' "$0" | sed 's/^# \{0,1\}//'; exit 0 ;;
-    *) fail "unknown argument '$argument'; see ./test.sh --help" ;;
+    --fuzz)
+      preset=fuzz
+      case "${2:-}" in ''|*[!0-9]*) ;; *) fuzz_seconds=$2; shift ;; esac ;;
+    -h|--help) sed -n '2,6p' "$0" | sed 's/^# \{0,1\}//'; exit 0 ;;
+    *) fail "unknown argument '$1'; see ./test.sh --help" ;;
   esac
+  shift
 done
+
+if [ "$preset" = fuzz ]; then
+  install_packages build fuzz
+  build_programs fuzz
+  exec tools/fuzz.sh "$fuzz_seconds"
+fi
 
 install_packages build dashboard cluster test
 ensure_job_account

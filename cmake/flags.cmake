@@ -15,6 +15,12 @@ endif()
 add_library(aether_flags INTERFACE)
 target_compile_options(aether_flags INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion -Werror
                        -fno-omit-frame-pointer)
+if(AETHER_FUZZ)
+  # clang: other warnings than the compiler of every other build, so they stop nobody.
+  target_compile_options(aether_flags INTERFACE -fsanitize=fuzzer-no-link -O1 -Wno-error -Wno-unknown-warning-option)
+  target_link_options(aether_flags INTERFACE -fsanitize=fuzzer-no-link)
+  add_custom_target(fuzzers)
+endif()
 if(AETHER_SANITIZE)
   target_compile_options(aether_flags INTERFACE -fsanitize=${AETHER_SANITIZE} -fno-sanitize-recover=all)
   target_link_options(aether_flags INTERFACE -fsanitize=${AETHER_SANITIZE})

@@ -28,7 +28,8 @@ def modules():
             words = call.group(1).split()
             name, deps, headers, key = words[0], [], set(), None
             for word in words[1:]:
-                if word.isupper() and word in {"HEADERS", "SOURCES", "DEPS", "EXTERNAL", "TESTS", "TEST_DEPS", "BENCHES"}:
+                if word.isupper() and word in {"HEADERS", "SOURCES", "DEPS", "EXTERNAL", "TESTS", "TEST_DEPS", "BENCHES",
+                                                "FUZZ", "FUZZ_CORPUS"}:
                     key = word
                 elif key == "DEPS":
                     deps.append(word)

@@ -29,7 +29,7 @@ std::optional<std::int64_t> clock_seconds(std::string_view text, std::int64_t da
     if (colon == std::string_view::npos) break;
     text.remove_prefix(colon + 1);
   }
-  if (parts.size() != 3 || parts[1] > 59 || parts[2] > 59) return std::nullopt;
+  if (parts.size() != 3 || parts[0] > kMaxSeconds / 3600 || parts[1] > 59 || parts[2] > 59) return std::nullopt;
   return days * 86400 + parts[0] * 3600 + parts[1] * 60 + parts[2];
 }
 
@@ -54,6 +54,7 @@ std::optional<std::int64_t> suffixed_seconds(std::string_view text) {
     const std::int64_t unit = unit_seconds(text[digits]);
     if (!value || unit == 0 || *value > kMaxSeconds / unit) return std::nullopt;
     total += *value * unit;
+    if (total > kMaxSeconds) return std::nullopt;
     any = true;
     text.remove_prefix(digits + 1);
   }
@@ -69,7 +70,8 @@ std::optional<std::int64_t> any_duration(std::string_view text) {
     if (!days || *days > 36600) return std::nullopt;
     if (rest.find(':') != std::string_view::npos) return clock_seconds(rest, *days);
     const auto hours = to_integer(rest);
-    return hours ? std::optional(*days * 86400 + *hours * 3600) : std::nullopt;
+    if (!hours || *hours > kMaxSeconds / 3600) return std::nullopt;
+    return *days * 86400 + *hours * 3600;
   }
   if (text.find(':') != std::string_view::npos) return clock_seconds(text, 0);
   return suffixed_seconds(text);

@@ -44,6 +44,14 @@ TEST(JobSpecDecoder, DefaultsStandForAbsentKeys) {
   EXPECT_EQ(*spec, expected);
 }
 
+TEST(JobSpecDecoder, ATimeIsReadAsFinelyAsItIsWritten) {
+  const auto spec = decode_job_spec(parse(R"({"argv":["true"],"begin":"2026-01-15T09:42:17.250999Z"})").value());
+  ASSERT_TRUE(spec);
+  const auto again = decode_job_spec(encode_job_spec(*spec));
+  ASSERT_TRUE(again);
+  EXPECT_EQ(*again, *spec);
+}
+
 TEST(JobSpecDecoder, UnknownKeyNamesTheNearestOne) {
   const Error error = spec_error(R"({"argv":["true"],"gpu":2})");
   EXPECT_EQ(error.code, ErrorCode::kInvalidArgument);

@@ -73,7 +73,7 @@ void read_instant(Fields& in, const char* key, std::optional<Time>& out) {
   in.read(key, text);
   if (in.failed() || text.empty()) return;
   if (auto time = parse_rfc3339(text))
-    out = *time;
+    out = std::chrono::floor<std::chrono::milliseconds>(*time);  // what is written again
   else
     in.report(key, time.error().message);
 }

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -96,6 +97,18 @@ class RawClient {
     while (more()) {
     }
     return ended_;
+  }
+
+  void set_patience(std::chrono::milliseconds patience) {
+    const timeval limit{patience.count() / 1000, patience.count() % 1000 * 1000};
+    ::setsockopt(fd_, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+  }
+  void finish_sending() { ::shutdown(fd_, SHUT_WR); }
+  // Whatever comes until the server closes.
+  std::string receive_all() {
+    while (more()) {
+    }
+    return take(in_.size());
   }
 
   std::optional<RawResponse> upgrade(const std::string& target, const std::string& headers = {}) {

@@ -85,6 +85,8 @@ std::shared_ptr<const ClusterView> OrchestratorService::view() const {
 
 template <class T>
 void OrchestratorService::enqueue(Input input, const Reply<T>& reply) {
+  if (store_away_)
+    return reply(fail(ErrorCode::kUnavailable, "the database is away or its disk is full; nothing was changed, try again"));
   if (!requests_.push(std::move(input)))
     return reply(fail(ErrorCode::kUnavailable, "the orchestrator is busy or stopping; try again"));
   wake();
@@ -274,34 +276,41 @@ void OrchestratorService::run_steps() {
 }
 
 void OrchestratorService::top_up_epochs() {
-  if (auto epoch = store_.reserve_epochs(kEpochBlock))
-    core_->add_epochs(*epoch, kEpochBlock);
-  else
-    log::error("orchestrator", "no new epochs", {{"why", epoch.error().message}});
+  const auto epoch = store_.reserve_epochs(kEpochBlock);
+  if (epoch) return core_->add_epochs(*epoch, kEpochBlock);
+  if (epoch.error().code == ErrorCode::kIo) return end_for_good(epoch.error());
+  log::error("orchestrator", "no new epochs", {{"why", epoch.error().message}});
 }
 
-// True when the writes are durable. Waits out a database that is away; anything else ends the process.
+// True when the writes are durable. Waits out a database that is away and a disk that is full; anything else ends the
+// process.
 bool OrchestratorService::commit(const std::vector<Write>& writes) {
   if (writes.empty()) return true;
-  bool said = false;
   while (true) {
     const auto done = store_.commit(writes);
-    if (done) return true;
-    const bool away = done.error().code == ErrorCode::kUnavailable || done.error().code == ErrorCode::kTimeout;
+    if (done) {
+      store_away_ = false;
+      return true;
+    }
+    const ErrorCode code = done.error().code;
+    const bool away = code == ErrorCode::kUnavailable || code == ErrorCode::kTimeout || code == ErrorCode::kResourceExhausted;
     if (!away) {
-      log::error("orchestrator", "commit failed; stopping so that nothing is promised that is not stored",
-                 {{"why", done.error().message}});
-      if (options_.on_fatal)
-        options_.on_fatal(done.error());
-      else
-        std::_Exit(74);
+      end_for_good(done.error());
       return false;
     }
-    if (!said) log::warn("orchestrator", "the database is away; waiting", {{"why", done.error().message}});
-    said = true;
+    if (!store_away_.exchange(true))
+      log::warn("orchestrator", "the database takes nothing; waiting", {{"why", done.error().message}});
     if (stopping_) return false;
     sleep_until_stop(kStoreRetry);
   }
+}
+
+// After a failed fsync the next one may succeed falsely: nothing is tried again.
+void OrchestratorService::end_for_good(const Error& error) {
+  log::error("orchestrator", "the store failed; stopping so that nothing is promised that is not stored",
+             {{"why", error.message}});
+  if (!options_.on_fatal) std::_Exit(74);
+  options_.on_fatal(error);
 }
 
 void OrchestratorService::carry_out(Effects effects) {
@@ -357,6 +366,7 @@ void OrchestratorService::run_history() {
         stored_ += batch.size(), said = false;
       else
         store_dropped_ += batch.size();
+      if (!done && done.error().code == ErrorCode::kIo) return end_for_good(done.error());
       if (!done && !said) log::warn("orchestrator", "history not written", {{"why", done.error().message}});
       said = said || !done;
       if (!done && stopping_) return;
@@ -372,7 +382,9 @@ void OrchestratorService::run_maintenance() {
   while (!stopping_) {
     sleep_until_stop(std::chrono::seconds(60));
     if (stopping_) return;
-    if (auto removed = store_.maintain(clock_.now()); !removed)
+    const auto removed = store_.maintain(clock_.now());
+    if (!removed && removed.error().code == ErrorCode::kIo) return end_for_good(removed.error());
+    if (!removed)
       log::warn("orchestrator", "rollups or retention failed", {{"why", removed.error().message}});
   }
 }

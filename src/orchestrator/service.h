@@ -71,6 +71,7 @@ class OrchestratorService final : public Control {
   std::vector<Input> collect();
   void carry_out(Effects effects);
   bool commit(const std::vector<Write>& writes);
+  void end_for_good(const Error& error);
   void top_up_epochs();
   void run_predictions();
   std::uint64_t queue_drops() const;
@@ -94,6 +95,7 @@ class OrchestratorService final : public Control {
   BoundedQueue<PredictionsAsked> asked_{16, WhenFull::kBlock};
   BoundedQueue<GpuSample> history_{200000, WhenFull::kDropOldest};
   std::atomic<std::uint64_t> stored_{0}, store_dropped_{0};
+  std::atomic<bool> store_away_{false};  // new requests are turned away instead of queued
 
   mutable std::mutex view_mutex_;
   std::shared_ptr<const ClusterView> view_ = std::make_shared<ClusterView>();

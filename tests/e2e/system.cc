@@ -43,15 +43,15 @@ class PostgresServer {
 };
 
 bool is_terminal(const Json& job) {
-  static const std::vector<std::string> live = {"HELD", "PENDING", "ASSIGNED", "STARTING", "RUNNING", "STOPPING", "COMPLETING"};
+  static const std::vector<std::string> live = {"HELD", "PENDING", "ASSIGNED", "STARTING", "RUNNING", "SUSPENDED", "STOPPING", "COMPLETING"};
   return std::find(live.begin(), live.end(), job.at("state").get<std::string>()) == live.end();
 }
 
-System::System(Mode mode, int gpus) : mode_(mode), gpus_(gpus) {
+System::System(Mode mode, int gpus, SystemOptions options) : mode_(mode), gpus_(gpus), options_(std::move(options)) {
   char pattern[] = "/tmp/aether-e2e-XXXXXX";
   folder_ = mkdtemp(pattern);
   chmod(folder_.c_str(), 0777);  // jobs run as another account when the test is root
-  state_ = folder_ + "/state";
+  state_ = options_.state_directory.empty() ? folder_ + "/state" : options_.state_directory;
 }
 
 System::~System() {
@@ -66,13 +66,14 @@ System::~System() {
     for (const Json& item : listed) until(10, [&] { return is_terminal(job(item.at("job_id"))); });
   }
   parts_.clear();
+  for (const char* part : {"agent", "orchestrator", "ai-core"}) expect_no_report(part);
   if (!testing::Test::HasFailure()) std::filesystem::remove_all(folder_);
   std::error_code ignored;
   if (!testing::Test::HasFailure()) std::filesystem::remove_all(state_ + "-jobs", ignored);
 }
 
-std::unique_ptr<System> System::start(Mode mode, int gpus, std::string& why) {
-  std::unique_ptr<System> system(new System(mode, gpus));
+std::unique_ptr<System> System::start(Mode mode, int gpus, std::string& why, SystemOptions options) {
+  std::unique_ptr<System> system(new System(mode, gpus, std::move(options)));
   if (mode == Mode::kCluster && !system->start_services(why)) return nullptr;
   if (mode == Mode::kCluster) system->start_part("ai-core");
   system->start_part("orchestrator");
@@ -82,7 +83,7 @@ std::unique_ptr<System> System::start(Mode mode, int gpus, std::string& why) {
 }
 
 bool System::start_services(std::string& why) {
-  auto nats = TestNatsServer::start();
+  auto nats = TestNatsServer::start(options_.nats_host);
   if (!nats) return why = nats.error().message, false;
   nats_ = std::make_unique<NatsServer>();
   nats_->server = std::move(*nats);
@@ -110,46 +111,79 @@ std::vector<std::string> System::command(const std::string& part) const {
     out.push_back("--executor-run-as");
     out.push_back("nobody");
   }
+  const auto extra = options_.parts.find(key_of(part));
+  if (extra == options_.parts.end()) return out;
+  out.insert(out.end(), extra->second.flags.begin(), extra->second.flags.end());
+  out.insert(out.begin(), extra->second.prefix.begin(), extra->second.prefix.end());
   return out;
 }
 
 void System::start_part(const std::string& part) {
-  if (mode_ == Mode::kEmbedded && parts_.contains("orchestrator") && parts_["orchestrator"] && parts_["orchestrator"]->running()) return;
-  const std::string key = mode_ == Mode::kEmbedded ? "orchestrator" : part;
+  if (try_start_part(part)) return;
+  std::ifstream log(log_path(key_of(part)));
+  ADD_FAILURE() << part << " did not start:\n" << std::string(std::istreambuf_iterator<char>(log), {});
+}
+
+bool System::try_start_part(const std::string& part) {
+  if (mode_ == Mode::kEmbedded && parts_.contains("orchestrator") && parts_["orchestrator"] && parts_["orchestrator"]->running()) return true;
+  const std::string key = key_of(part);
   std::map<std::string, std::string> environment = {{"ASAN_OPTIONS", "detect_leaks=0"}, {"OMP_NUM_THREADS", "1"}};
   if (mode_ == Mode::kCluster) {
     environment["NATS_URL"] = nats_url();
     environment["DATABASE_URL"] = database_url();
     environment["AI_CORE_URL"] = ai_.empty() ? "http://127.0.0.1:1" : ai_;
   }
+  for (const auto& [name, value] : options_.parts[key].environment) environment[name] = value;
+  expect_no_report(key);
   std::ofstream(log_path(key), std::ios::trunc).close();
   parts_[key] = Process::start(command(part), environment, log_path(key));
   const Json ready = wait_ready(key);
-  if (ready.is_null()) return;
+  if (ready.is_null()) return false;
   for (const auto& [name, field] : {std::pair("api", &api_), {"dashboard", &dashboard_}, {"ai", &ai_}, {"metrics", &metrics_}})
     if (ready.contains(name)) *field = ready.at(name);
   std::ifstream(ready.at("token_file").get<std::string>()) >> token_;
+  return true;
+}
+
+void System::expect_no_report(const std::string& key) const {
+  std::ifstream file(log_path(key));
+  const std::string log((std::istreambuf_iterator<char>(file)), {});
+  for (const char* word : {"ThreadSanitizer", "AddressSanitizer", "runtime error:", "aether: bug:"})
+    if (const std::size_t at = log.find(word); at != std::string::npos) ADD_FAILURE() << key << ": " << log.substr(at, 6000);
 }
 
 Json System::wait_ready(const std::string& part) {
   Json ready;
-  const bool found = until(60, [&] {
+  until(60, [&] {
     std::ifstream log(log_path(part));
     for (std::string line; std::getline(log, line);)
       if (line.find("\"event\":\"ready\"") != std::string::npos) ready = Json::parse(line);
     return !ready.is_null() || !parts_[part]->running();
   });
-  if (!found || ready.is_null()) {
-    std::ifstream log(log_path(part));
-    ADD_FAILURE() << part << " did not start:\n" << std::string(std::istreambuf_iterator<char>(log), {});
-  }
   return ready;
 }
 
 void System::kill_part(const std::string& part) {
-  const std::string key = mode_ == Mode::kEmbedded ? "orchestrator" : part;
+  const std::string key = key_of(part);
   if (parts_.contains(key) && parts_[key]) parts_[key]->kill_now();
 }
+
+void System::signal_part(const std::string& part, int number) {
+  const std::string key = key_of(part);
+  if (parts_.contains(key) && parts_[key]) parts_[key]->signal(number);
+}
+
+std::optional<int> System::wait_exit(const std::string& part, double timeout_s) {
+  const std::string key = key_of(part);
+  return parts_.contains(key) && parts_[key] ? parts_[key]->wait(timeout_s) : std::nullopt;
+}
+
+void System::stop_nats() { nats_->server->stop(); }
+bool System::start_nats() { return nats_->server->restart(); }
+void System::freeze_nats() { nats_->server->freeze(); }
+void System::thaw_nats() { nats_->server->thaw(); }
+void System::stop_database() { postgres_->server->stop(); }
+bool System::start_database() { return postgres_->server->start_again().has_value(); }
 
 http::ClientResponse System::request(const std::string& method, const std::string& path, const Json& body, bool with_token) {
   http::ClientResponse response;

@@ -1,6 +1,8 @@
 #pragma once
 // A whole Aether of one node with simulated GPUs, in a folder of its own: embedded (`aether up`, SQLite) or a cluster (real
 // nats-server, real PostgreSQL, AI core, orchestrator and agent as processes). Tests say the same words to both.
+#include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -21,15 +23,41 @@ inline std::string to_string(Mode mode) { return mode == Mode::kEmbedded ? "Embe
 class PostgresServer;
 class NatsServer;
 
+// How a part is started, beyond what every part gets.
+struct PartOptions {
+  std::vector<std::string> prefix;                 // of the command line: strace, faketime, ip netns
+  std::vector<std::string> flags;                  // after it
+  std::map<std::string, std::string> environment;  // wins
+};
+struct SystemOptions {
+  std::string nats_host = "127.0.0.1";
+  std::string state_directory;  // empty: in the system's own folder
+  std::map<std::string, PartOptions> parts;
+};
+
 class System {
  public:
   // Null when a service is not installed: `why` says which (a failure where CI is set).
-  static std::unique_ptr<System> start(Mode mode, int gpus, std::string& why);
+  static std::unique_ptr<System> start(Mode mode, int gpus, std::string& why, SystemOptions options = {});
   ~System();
 
   // Parts by name: "orchestrator" and "agent" (the same process when embedded), "ai-core".
   void kill_part(const std::string& part);   // SIGKILL
   void start_part(const std::string& part);  // again, on the addresses it had; waits until it serves
+  bool try_start_part(const std::string& part);  // the same; false when it ends instead
+  void signal_part(const std::string& part, int number);
+  // The exit code of a part that has ended (128 + signal when killed), nothing while it runs.
+  std::optional<int> exit_of(const std::string& part) { return wait_exit(part, 0); }
+  std::optional<int> wait_exit(const std::string& part, double timeout_s);
+  void set_options(const std::string& part, PartOptions options) { options_.parts[part] = std::move(options); }
+
+  // The servers of a cluster. False when one does not come back.
+  void stop_nats();
+  bool start_nats();
+  void freeze_nats();
+  void thaw_nats();
+  void stop_database();  // at once, as a crash
+  bool start_database();
 
   // The API. `body` null = none. Retries only while nothing listens.
   http::ClientResponse request(const std::string& method, const std::string& path, const Json& body = nullptr,
@@ -52,6 +80,8 @@ class System {
 
   const std::string& folder() const { return folder_; }       // jobs may write into it
   const std::string& token() const { return token_; }
+  const std::string& api_url() const { return api_; }
+  const std::string& state_directory() const { return state_; }
   std::string nats_url() const;
   std::string database_url() const;
   std::string dashboard_url() const { return dashboard_; }
@@ -59,14 +89,19 @@ class System {
   Mode mode() const { return mode_; }
 
  private:
-  System(Mode mode, int gpus);
+  System(Mode mode, int gpus, SystemOptions options);
   bool start_services(std::string& why);
   std::vector<std::string> command(const std::string& role) const;
   Json wait_ready(const std::string& part);
+  // What a sanitizer said in the log of a part that has ended is a failure.
+  void expect_no_report(const std::string& key) const;
   std::string log_path(const std::string& part) const { return folder_ + "/" + part + ".log"; }
+
+  std::string key_of(const std::string& part) const { return mode_ == Mode::kEmbedded ? "orchestrator" : part; }
 
   const Mode mode_;
   const int gpus_;
+  SystemOptions options_;
   std::string folder_, state_, token_, api_, dashboard_, ai_, metrics_;
   std::unique_ptr<NatsServer> nats_;
   std::unique_ptr<PostgresServer> postgres_;

@@ -1,5 +1,5 @@
 #pragma once
-// A real nats-server for tests: on 127.0.0.1 and a free port, killed by its pid, and by the kernel if the test dies.
+// A real nats-server for tests: on 127.0.0.1, or the address that is asked for, and a free port, killed by its pid, and by the kernel if the test dies.
 //   auto server = TestNatsServer::start();
 //   if (!server) GTEST_SKIP() << server.error().message;
 #include <arpa/inet.h>
@@ -26,12 +26,12 @@ class TestNatsServer {
   static constexpr const char* kProgram = "/usr/sbin/nats-server";
 
   // kUnsupported when the program is not installed.
-  static Result<std::unique_ptr<TestNatsServer>> start() {
+  static Result<std::unique_ptr<TestNatsServer>> start(const std::string& host = "127.0.0.1") {
     if (::access(kProgram, X_OK) != 0)
       return fail(ErrorCode::kUnsupported, std::string(kProgram) + " is not installed (package nats-server)");
     // Between finding a free port and using it another program may take it.
     for (int attempt = 0; attempt < 5; ++attempt) {
-      std::unique_ptr<TestNatsServer> server(new TestNatsServer(free_port()));
+      std::unique_ptr<TestNatsServer> server(new TestNatsServer(host, free_port(host)));
       if (server->launch()) return server;
     }
     return fail(ErrorCode::kUnavailable, std::string(kProgram) + " does not answer");
@@ -41,7 +41,7 @@ class TestNatsServer {
   TestNatsServer& operator=(const TestNatsServer&) = delete;
 
   std::uint16_t port() const { return port_; }
-  std::string url() const { return "nats://127.0.0.1:" + std::to_string(port_); }
+  std::string url() const { return "nats://" + host_ + ":" + std::to_string(port_); }
 
   void stop() {
     if (pid_ <= 0) return;
@@ -55,23 +55,26 @@ class TestNatsServer {
     return launch();
   }
   // Frozen, its connections stay open: what a hung machine looks like.
-  void freeze() { ::kill(pid_, SIGSTOP); }
-  void thaw() { ::kill(pid_, SIGCONT); }
+  void freeze() { signal(SIGSTOP); }
+  void thaw() { signal(SIGCONT); }
 
  private:
-  explicit TestNatsServer(std::uint16_t port) : port_(port) {}
+  void signal(int number) {
+    if (pid_ > 0) ::kill(pid_, number);
+  }
+  TestNatsServer(std::string host, std::uint16_t port) : host_(std::move(host)), port_(port) {}
 
-  static sockaddr_in loopback(std::uint16_t port) {
+  static sockaddr_in address_of(const std::string& host, std::uint16_t port) {
     sockaddr_in address{};
     address.sin_family = AF_INET;
     address.sin_port = htons(port);
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    ::inet_pton(AF_INET, host.c_str(), &address.sin_addr);
     return address;
   }
 
-  static std::uint16_t free_port() {
+  static std::uint16_t free_port(const std::string& host) {
     const int socket = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    sockaddr_in address = loopback(0);
+    sockaddr_in address = address_of(host, 0);
     socklen_t size = sizeof address;
     const bool bound = ::bind(socket, reinterpret_cast<sockaddr*>(&address), size) == 0 &&
                        ::getsockname(socket, reinterpret_cast<sockaddr*>(&address), &size) == 0;
@@ -86,7 +89,7 @@ class TestNatsServer {
       ::prctl(PR_SET_PDEATHSIG, SIGKILL);
       const int null = ::open("/dev/null", O_RDWR);
       for (const int stream : {0, 1, 2}) ::dup2(null, stream);
-      ::execl(kProgram, kProgram, "-a", "127.0.0.1", "-p", port.c_str(), static_cast<char*>(nullptr));
+      ::execl(kProgram, kProgram, "-a", host_.c_str(), "-p", port.c_str(), static_cast<char*>(nullptr));
       ::_exit(127);
     }
     const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(10);
@@ -105,7 +108,7 @@ class TestNatsServer {
   // The server greets with "INFO {...}".
   bool answers() const {
     const int socket = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    const sockaddr_in address = loopback(port_);
+    const sockaddr_in address = address_of(host_, port_);
     const timeval patience{1, 0};
     ::setsockopt(socket, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
     char greeting[4] = {};
@@ -115,6 +118,7 @@ class TestNatsServer {
     return greeted && std::string(greeting, sizeof greeting) == "INFO";
   }
 
+  const std::string host_;
   const std::uint16_t port_;
   pid_t pid_ = -1;
 };

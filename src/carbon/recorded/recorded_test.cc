@@ -104,6 +104,10 @@ TEST(SeriesSource, RefusesWhatCannotBeAligned) {
   };
   EXPECT_THAT(error_of(""), testing::HasSubstr("less than one day"));
   EXPECT_THAT(error_of(series(1, hours(1)).substr(0, 200)), testing::StartsWith("corrupt"));
+  // The last value holds for the last step, however long the first one was.
+  std::string short_day = "2024-01-01T00:00:00Z,1\n";
+  for (int hour = 3; hour < 22; ++hour) short_day += fmt::format("2024-01-01T{:02}:00:00Z,1\n", hour);
+  EXPECT_THAT(error_of(short_day + "2024-01-01T21:30:00Z,1\n"), testing::HasSubstr("less than one day"));
   EXPECT_THAT(error_of("time,v\n2024-01-01T00:00:00Z,1\n2024-01-01T00:00:00Z,2\n"),
               testing::HasSubstr("line 3: "));
   EXPECT_THAT(error_of("2024-01-01T00:00:00Z,1\n2024-01-01T04:00:00Z,2\n"),

@@ -86,8 +86,9 @@ Result<std::unique_ptr<SeriesSource>> SeriesSource::from_text(std::string_view c
                                                               const SeriesOptions& options) {
   auto points = parse_series(csv);
   if (!points) return fail_with_context(options.path, points.error());
+  // The last value holds for as long as the one before it did.
   if (points->size() < 2 ||
-      points->back().time - points->front().time + ((*points)[1].time - points->front().time) < kDay)
+      points->back().time - points->front().time + (points->back().time - (*points)[points->size() - 2].time) < kDay)
     return fail(ErrorCode::kCorrupt, fmt::format("{}: less than one day of values", options.path));
   return std::unique_ptr<SeriesSource>(new SeriesSource(std::move(*points), options));
 }

@@ -180,6 +180,20 @@ TEST(Crash, AStopOrderOutlivesTheShimThatRecordedIt) {
   EXPECT_FALSE(end->exit->exit_code);
 }
 
+TEST(Crash, WithoutItsShimAJobStillEndsWithItsMainProcess) {
+  PosixHarness harness;
+  ASSERT_TRUE(harness.runner().launch(counted(harness, 1, "setsid sleep 100 & sleep 0.5; exit 7")));
+  ASSERT_TRUE(harness.run_until([&] { return times_ran(harness, 1) == 1; }));
+  const auto started = executor::AttemptFiles(harness.attempt_directory(attempt_id(1))).read_started();
+  ASSERT_TRUE(started);
+  ASSERT_TRUE(executor::signal_process({started->shim_pid, 0, 0, 0, 'S', started->shim_start_ticks}, SIGKILL));
+  const auto end = harness.wait_for_end(attempt_id(1));
+  ASSERT_TRUE(end && end->exit) << "the process that it left behind keeps nothing alive";
+  EXPECT_EQ(end->exit->cause, ExitCause::kLostExit);
+  EXPECT_FALSE(end->exit->exit_code);
+  EXPECT_TRUE(find_processes_mentioning("AETHER_JOB_ID=" + attempt_id(1).job.str()).empty());
+}
+
 TEST(Crash, AnUnreadableManifestIsReportedLostUnderItsEpoch) {
   PosixHarness harness;
   auto launch = counted(harness, 1, "exec sleep 100");

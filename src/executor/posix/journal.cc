@@ -31,7 +31,23 @@ std::string file_name_of(const std::string& text) {
   return name;
 }
 
-std::optional<Tombstone> decode_tombstone(const Json& json) {
+struct Fence {
+  Epoch epoch = 0;
+  std::string attempt;
+};
+
+// Absent when the file is, when it is torn, and when a field has the wrong type.
+std::optional<Fence> read_fence(const std::string& path) {
+  const Json json = read_json(path);
+  if (!json.is_object()) return std::nullopt;
+  try {
+    return Fence{json.at("epoch").get<Epoch>(), json.at("attempt").get<std::string>()};
+  } catch (const Json::exception&) {
+    return std::nullopt;
+  }
+}
+
+std::optional<Tombstone> decode_tombstone(const Json& json) try {
   if (!json.is_object()) return std::nullopt;
   Tombstone tombstone;
   tombstone.attempt = {JobId(json.value("job", "")), json.value("attempt", 0)};
@@ -40,6 +56,8 @@ std::optional<Tombstone> decode_tombstone(const Json& json) {
   tombstone.time_us = json.value("time_us", std::int64_t{0});
   tombstone.forgotten = json.value("forgotten", false);
   return tombstone.attempt.n > 0 ? std::optional(tombstone) : std::nullopt;
+} catch (const Json::exception&) {
+  return std::nullopt;
 }
 
 std::vector<std::filesystem::path> files_of(const std::string& directory) {
@@ -73,16 +91,16 @@ std::string Journal::tombstone_path(const AttemptId& attempt) const {
 }
 
 Result<void> Journal::check_fence(const GpuUuid& gpu, Epoch epoch, const AttemptId& attempt) const {
-  const Json fence = read_json(fence_path(gpu));
-  if (!fence.is_object()) {
+  const auto fence = read_fence(fence_path(gpu));
+  if (!fence) {
     // Absent is fine; a file that can't be read is not: the promise it kept is unknown.
     if (std::error_code error; std::filesystem::exists(fence_path(gpu), error))
       return fail(ErrorCode::kConflict, fmt::format("STALE_EPOCH: the fence of GPU {} can't be read; remove {} once no "
                                                     "job uses that GPU", gpu.str(), fence_path(gpu)));
     return {};
   }
-  const Epoch highest = fence.value("epoch", Epoch{0});
-  if (epoch > highest || (epoch == highest && fence.value("attempt", "") == to_string(attempt))) return {};
+  const Epoch highest = fence->epoch;
+  if (epoch > highest || (epoch == highest && fence->attempt == to_string(attempt))) return {};
   return fail(ErrorCode::kConflict,
               fmt::format("STALE_EPOCH: GPU {} has seen epoch {}, and {} comes with {}", gpu.str(), highest,
                           to_string(attempt), epoch));
@@ -96,9 +114,8 @@ Result<void> Journal::raise_fence(const GpuUuid& gpu, Epoch epoch, const Attempt
 Epoch Journal::find_epoch(const AttemptId& attempt) const {
   Epoch found = 0;
   for (const auto& path : files_of(directory_ + "/fences")) {
-    const Json fence = read_json(path.string());
-    if (fence.is_object() && fence.value("attempt", "") == to_string(attempt))
-      found = std::max(found, fence.value("epoch", Epoch{0}));
+    const auto fence = read_fence(path.string());
+    if (fence && fence->attempt == to_string(attempt)) found = std::max(found, fence->epoch);
   }
   return found;
 }

@@ -98,11 +98,22 @@ void PosixRunner::Impl::keep_orphan(WatchedAttempt& attempt) {
     stop_orphan(attempt, ordered->reason, attempt.manifest.grace_s * 1000);
   if (attempt.kill_at_boot_ms == 0 && note && note->limit_at_boot_ms > 0 && now_ms >= note->limit_at_boot_ms)
     stop_orphan(attempt, "timeout", attempt.manifest.grace_s * 1000);
+  if (attempt.kill_at_boot_ms == 0 && note && !is_running(note->pid, note->start_ticks)) end_leftovers(attempt, processes);
   if (attempt.kill_at_boot_ms == 0 || now_ms < attempt.kill_at_boot_ms) return;
   for (const auto& process : processes) signal_process(process, SIGKILL);
   if (now_ms < attempt.kill_at_boot_ms + options_.unkillable_after.count()) return;
   attempt.survivors.clear();
   for (const auto& process : processes) attempt.survivors.push_back(process.pid);
+}
+
+// A job ends with its main process: what that left behind gets the grace that the shim would have given it. No order to
+// stop is recorded, since nobody gave one.
+void PosixRunner::Impl::end_leftovers(WatchedAttempt& attempt, const std::vector<ProcessStat>& processes) {
+  attempt.kill_at_boot_ms = boot_ms(clock_) + options_.leftover_grace.count();
+  if (attempt.report.state == JobState::kSuspended && !attempt.manifest.cgroup.empty())
+    write_cgroup(attempt.manifest.cgroup + "/job/cgroup.freeze", "0");
+  for (const int signal : {SIGTERM, SIGCONT})
+    for (const auto& process : processes) signal_process(process, signal);
 }
 
 void PosixRunner::Impl::stop_orphan(WatchedAttempt& attempt, const std::string& reason, std::int64_t grace_ms) {

@@ -69,6 +69,22 @@ TEST(AttemptFiles, ATornRecordIsNoRecord) {
   EXPECT_EQ(read->started_us, 5);
 }
 
+TEST(AttemptFiles, ARecordWithAFieldOfTheWrongTypeIsNoRecord) {
+  TemporaryDirectory directory;
+  const AttemptFiles files(directory.path());
+  const auto write = [&](const char* name, const char* text) {
+    ASSERT_TRUE(write_file_durably(directory.path() + "/" + name, text));
+  };
+  write("exit.json", R"({"complete":"yes"})");
+  write("started.json", R"({"shim_pid":"7"})");
+  write("running", R"({"pid":[]})");
+  write("stop.json", R"({"reason":7})");
+  EXPECT_FALSE(files.read_exit());
+  EXPECT_FALSE(files.read_started());
+  EXPECT_FALSE(files.read_running());
+  EXPECT_FALSE(files.read_stop());
+}
+
 TEST(Journal, FencesAndTombstonesOutliveIt) {
   TemporaryDirectory directory;
   const GpuUuid gpu("GPU-/..\n");
@@ -99,6 +115,11 @@ TEST(Journal, ADamagedFenceRefusesEveryStart) {
   ASSERT_TRUE(journal->raise_fence(GpuUuid("GPU-1"), 5, attempt_id(1)));
   ASSERT_TRUE(write_file_durably(directory.path() + "/fences/GPU-1.json", "{\"epo"));
   EXPECT_FALSE(journal->check_fence(GpuUuid("GPU-1"), 100, attempt_id(2)));
+  ASSERT_TRUE(write_file_durably(directory.path() + "/fences/GPU-1.json", R"({"epoch":"5","attempt":7})"));
+  EXPECT_FALSE(journal->check_fence(GpuUuid("GPU-1"), 100, attempt_id(2)));
+  EXPECT_EQ(journal->find_epoch(attempt_id(1)), 0U);
+  ASSERT_TRUE(write_file_durably(directory.path() + "/tombstones/x.json", R"({"job":7})"));
+  EXPECT_TRUE(journal->tombstones().empty());
 }
 
 TEST(Log, OffsetsStayWhenSegmentsGo) {

@@ -121,6 +121,7 @@ class PosixRunner::Impl {
 
   // orphans.cc
   void keep_orphan(WatchedAttempt& attempt);
+  void end_leftovers(WatchedAttempt& attempt, const std::vector<executor::ProcessStat>& processes);
   void stop_orphan(WatchedAttempt& attempt, const std::string& reason, std::int64_t grace_ms);
   std::vector<executor::ProcessStat> find_processes(const WatchedAttempt& attempt) const;
   void take_over_logs(WatchedAttempt& attempt);

@@ -168,6 +168,10 @@ TEST(HttpPredictor, EveryVerdictThatMakesNoSenseIsCorrupt) {
   }
 }
 
+TEST(HttpPredictor, AnEmptyDetailDoesNotEmptyTheMessage) {
+  EXPECT_EQ(decode_problem(500, R"({"detail":""})").message, "the AI core answered with status 500");
+}
+
 TEST(HttpPredictor, AStatusBecomesTheErrorItStandsFor) {
   const std::pair<int, ErrorCode> cases[] = {{422, ErrorCode::kInvalidArgument}, {401, ErrorCode::kUnauthenticated},
                                              {503, ErrorCode::kUnavailable}, {500, ErrorCode::kUnavailable},

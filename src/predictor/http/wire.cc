@@ -267,7 +267,7 @@ Error decode_problem(int status, std::string_view body) {
   Error error{code_of(status), fmt::format("the AI core answered with status {}", status), {}};
   const auto root = parse_object(body);
   if (!root) return error;
-  if (const auto detail = text_at(*root, "detail")) error.message = *detail;
+  if (const auto detail = text_at(*root, "detail"); detail && !detail->empty()) error.message = *detail;
   array errors;
   object first;
   std::string_view pointer;

@@ -28,7 +28,7 @@ export function FleetCanvas({ metric, theme }: { metric: MapMetric; theme: Theme
   const [place, setPlace] = useState<Place | null>(null);
   const [keyed, setKeyed] = useState(false);
   const box = useRef<HTMLDivElement>(null);
-  const cellHeight = wide ? (blocks.length > 8 ? 9 : 12) : 11;
+  const cellHeight = !wide ? 11 : blocks.length > 8 ? 5.2 : blocks.length > 4 ? 8 : 11;
 
   useEffect(() => {
     const element = box.current;

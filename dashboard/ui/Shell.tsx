@@ -53,7 +53,7 @@ function Header({ onFind, onSubmit }: { onFind: () => void; onSubmit: () => void
       <Link className="brand" href="/"><Mark />Aether</Link>
       <div className="cluster">
         <span>{version.data?.cluster ?? 'cluster'}</span>
-        {simulated ? <span className="pill info" title="These GPUs are computed by the simulator; no hardware is behind them.">simulated GPUs</span> : null}
+        {simulated ? <span className="pill info" title="These GPUs are computed by the simulator; no hardware is behind them.">simulated</span> : null}
       </div>
       <Nav />
       <div className="grow" />

@@ -148,6 +148,7 @@ class Fleet {
       wait->reasons = {reason};
       wait->checks = {{"INSUFFICIENT_GPUS", "fail", 4.0, static_cast<double>(job->spec.gpus), "gpu", "4 free together"},
                       {"PRIORITY", "pass", {}, {}, "", "50, first in line"}};
+      wait->queue_position = i + 1;
       wait->start_eta = view.at + std::chrono::minutes(24 + 40 * i);
       view.waiting[job->id] = wait;
       view.jobs[job->id] = job;
@@ -155,22 +156,29 @@ class Fleet {
   }
 
   void add_trouble(ClusterView& view) {
-    const struct { std::size_t every; GpuState state; const char* kind; Severity severity; const char* words; } kinds[] = {
-        {2900, GpuState::kLost, "gpu_lost", Severity::kCritical, "is lost: Xid 79"},
-        {1700, GpuState::kThrottling, "throttling", Severity::kWarning, "is throttling: 88 °C"},
-        {2300, GpuState::kSlow, "slow", Severity::kInfo, "is slower than its peers"}};
+    const struct {
+      std::size_t first, every;
+      GpuState state;
+      const char* kind;
+      Severity severity;
+      const char *words, *detail;
+    } kinds[] = {{45, 2900, GpuState::kLost, "gpu_lost", Severity::kCritical, "is lost", "Xid 79: the GPU fell off the bus."},
+                 {18, 1700, GpuState::kThrottling, "throttling", Severity::kWarning, "is throttling", "88 °C, clocks 23 % under its peers."},
+                 {62, 2300, GpuState::kSlow, "slow", Severity::kInfo, "is slower than its peers", "63 % busy, its peers 92 %."}};
     std::vector<GpuView*> gpus;
     for (auto& [uuid, gpu] : view.gpus) gpus.push_back(&gpu);
     for (const auto& kind : kinds)
-      for (std::size_t at = std::min(kind.every, gpus.size()) / 3; at < gpus.size(); at += kind.every) {
+      for (std::size_t at = kind.first; at < gpus.size(); at += kind.every) {
         GpuView& gpu = *gpus[at];
         gpu.state = kind.state;
-        gpu.state_reason = kind.words;
+        gpu.state_reason = kind.detail;
+        if (kind.state == GpuState::kLost) gpu.jobs.clear();
         Alert& alert = view.alerts.emplace_back();
         alert.id = AlertId(fmt::format("{}/{}", kind.kind, gpu.info.gpu_uuid.str()));
         alert.kind = kind.kind;
         alert.severity = kind.severity;
         alert.title = fmt::format("GPU {} on {} {}", gpu.info.gpu_index, gpu.node.str(), kind.words);
+        alert.detail = kind.detail;
         alert.node = gpu.node;
         alert.gpu_uuid = gpu.info.gpu_uuid;
         alert.gpu_id = gpu.gpu_id;

@@ -7,6 +7,7 @@ import { byNode, cellValue, stateLook, type MapMetric } from '@/lib/gpu';
 import type { Theme } from '@/lib/ramp';
 import { gpuUrl } from '@/lib/url';
 import { GpuCard } from './GpuCard';
+import { Icon } from './Icon';
 import { useApp, useMedia, useStore } from './hooks';
 import { useNavigate } from './navigation';
 
@@ -28,7 +29,7 @@ export function FleetCanvas({ metric, theme }: { metric: MapMetric; theme: Theme
   const [place, setPlace] = useState<Place | null>(null);
   const [keyed, setKeyed] = useState(false);
   const box = useRef<HTMLDivElement>(null);
-  const cellHeight = !wide ? 11 : blocks.length > 8 ? 5.2 : blocks.length > 4 ? 8 : 11;
+  const cellHeight = !wide ? 11 : blocks.length > 8 ? 4.6 : blocks.length > 4 ? 8 : 11;
 
   useEffect(() => {
     const element = box.current;
@@ -136,14 +137,19 @@ function BlockHead({ block }: { block: Block }) {
     return store.onReadings(() => setShown(text()));
   }, [text, store]);
   const { mean, marks } = (shown ? JSON.parse(shown) : { mean: null, marks: [] }) as { mean: number | null; marks: [number, number][] };
-  const first = marks[0];
   return (
     <div className="nh">
-      <span className="mono-name">{block.nodes[0]}{block.nodes.length > 1 ? ` – ${tail(block.nodes)}` : ''}</span>
-      {first ? <span className={`tag ${stateLook(stateNames[first[0]]!).tone}`}>{first[1]} {stateLook(stateNames[first[0]]!).word}</span> : null}
+      <span className="mono-name">{block.nodes[0]}{block.nodes.length > 1 ? `–${tail(block.nodes)}` : ''}</span>
+      {marks.slice(0, 2).map(([code, n]) => <BlockMark key={code} code={code} n={n} />)}
       <span className="st num">{mean === null ? '–' : `${mean} %`}</span>
     </div>
   );
+}
+
+/** Shape and number; the word is there for who cannot see the shape. */
+function BlockMark({ code, n }: { code: number; n: number }) {
+  const look = stateLook(stateNames[code]!);
+  return <span className={`tag mark ${look.tone}`} title={`${n} ${look.word}`}>{look.glyph ? <Icon name={look.glyph} size={11} /> : null}{n}<span className="vh"> {look.word}</span></span>;
 }
 
 /** The last node's name without what it shares with the first. */

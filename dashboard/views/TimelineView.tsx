@@ -18,7 +18,8 @@ const aheadShare = 0.2;
 const finishedLimit = 300;
 const plannedLimit = 20;
 const attemptsAtOnce = 4;
-const rowPx = 20;
+/** Many rows are drawn lower, so that a node stays on one screen. */
+const rowPxOf = (lanes: number): number => (lanes > 40 ? 14 : 20);
 const axisPx = 24;
 
 export function TimelineView() {
@@ -57,7 +58,7 @@ export function TimelineView() {
         <span className="pager"><button type="button" className="ico" aria-label="Earlier" onClick={() => pan(-0.5)}>‹</button><button type="button" className="quiet" disabled={to === null} onClick={() => query.change({ to: null })}>Now</button><button type="button" className="ico" aria-label="Later" onClick={() => pan(0.5)}>›</button></span>
         <CommandButton text="aether history" /></div>
       {older.error ? <Problem error={older.error} onRetry={older.reload} /> : null}
-      <Panel title="Gantt" note={now ? `${instant(view.from, now)} to ${instant(view.to, now)}` : null} aside={<span className="legend"><span className="g-key run" aria-hidden="true" />ran or runs<span className="g-key plan" aria-hidden="true" />planned, uncertain start<span className="g-key bad" aria-hidden="true" />failed</span>}>
+      <Panel title="Gantt" note={now ? `${instant(view.from, now)} to ${instant(view.to, now)}` : null} aside={<span className="legend"><span className="g-key g-run" aria-hidden="true" />ran or runs<span className="g-key g-plan" aria-hidden="true" />planned, uncertain start<span className="g-key g-bad" aria-hidden="true" />failed</span>}>
         {!loaded || !now ? <SkeletonRows rows={8} label="Loading the timeline" /> : lanes.length === 0 ? <Empty><p>No GPUs report yet, so nothing can have run.</p></Empty> : <Chart lanes={lanes} bars={bars} planned={planned} view={view} now={now} pan={pan} zoom={zoom} />}
       </Panel>
       <Twin bars={bars} planned={planned} view={view} now={now} loaded={loaded} />
@@ -128,9 +129,10 @@ function Chart({ lanes, bars, planned, view, now, pan, zoom }: ChartProps) {
   const [hit, setHit] = useState<{ bar: Bar; x: number; y: number } | null>(null);
   const drag = useRef<{ x: number; moved: boolean } | null>(null);
   const [width, setWidth] = useState(0);
+  const rowPx = rowPxOf(lanes.length);
   const rows = lanes.length + (planned.length ? planned.length + 1 : 0);
   const height = axisPx + rows * rowPx + 6;
-  const painter = useMemo(() => new GanttPainter(lanes, bars, planned, { rowPx, axisPx }), [lanes, bars, planned]);
+  const painter = useMemo(() => new GanttPainter(lanes, bars, planned, { rowPx, axisPx }), [lanes, bars, planned, rowPx]);
   const draw = useCallback(() => { if (canvas.current) painter.paint(canvas.current, view, now, theme, height); }, [painter, view, now, theme, height]);
   useEffect(() => { draw(); }, [draw, width]);
   useEffect(() => {

@@ -91,11 +91,15 @@ void StreamHub::run() {
 }
 
 void StreamHub::tick(Mono now) {
-  if (now - last_changes_ >= options_.change_interval) {
+  const auto view = control_.view();
+  const auto since_full = now - last_full_;
+  // New readings go out as soon as the interval is nearly over, so that the stream falls into step with the agents.
+  const bool is_full = since_full >= options_.interval ||
+                       (view->version != full_version_ && since_full >= options_.interval * 4 / 5);
+  if (is_full || now - last_changes_ >= options_.change_interval) {
     last_changes_ = now;
-    const auto view = control_.view();
-    const bool is_full = now - last_full_ >= options_.interval;
     if (is_full) last_full_ = now;
+    if (is_full) full_version_ = view->version;
     const bool is_new = view->version != seen_version_;
     if (is_new) events_.observe(view);
     // Without clients nothing is encoded; the next client's hello catches up in one step.

@@ -125,7 +125,7 @@ class StreamHub {
   const std::shared_ptr<Inbox> inbox_ = std::make_shared<Inbox>();
   std::map<http::Socket*, Client> clients_;  // the hub's thread
   TopicStore topics_;
-  std::uint64_t seen_version_ = 0;
+  std::uint64_t seen_version_ = 0, full_version_ = 0;  // of the view, at the last look and at the last full update
   Mono last_full_, last_changes_, last_logs_;
   std::atomic<bool> stopping_{false};
   std::thread thread_;

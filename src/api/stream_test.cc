@@ -176,6 +176,36 @@ TEST(Topics, LongSnapshotsAndDeltasComeInPartsOfABoundedSize) {
   EXPECT_EQ(by_delta.topics["jobs"], by_snapshot.topics["jobs"]);
 }
 
+TEST(Topics, EnergyOfARunningJobAloneIsNoChangeOfEverySecond) {
+  FakeControl control;
+  const JobId id = control.add_job(JobState::kRunning);
+  TopicStore store;
+  const auto update = [&] { store.update(control.view(), control.view()->at, Update::kEverything); };
+  const auto use = [&](double joules) {
+    control.publish([&](ClusterView& view) {
+      auto job = std::make_shared<Job>(*view.jobs.at(id));
+      job->attempts[0].energy_j = joules;
+      view.jobs[id] = job;
+    });
+  };
+  update();
+  const std::uint64_t start = store.seq_of(Topic::kJobs);
+  std::set<std::uint64_t> numbers;
+  for (int i = 1; i <= 40; ++i) {
+    use(i * 100.0);
+    update();
+    numbers.insert(store.seq_of(Topic::kJobs));
+  }
+  EXPECT_GE(numbers.size(), 4u);
+  EXPECT_LE(numbers.size(), 6u);
+  // The end of a job is told at once, with its last figure.
+  use(5000);
+  control.set_state(id, JobState::kCompleted);
+  update();
+  EXPECT_GT(store.seq_of(Topic::kJobs), start);
+  EXPECT_EQ(parsed(store.snapshot(Topic::kJobs)->parts[0])["items"][0]["energy_j"], 5000.0);
+}
+
 TEST(Topics, KnowHowFarBackTheyReach) {
   FakeControl control;
   control.add_gpu(0);

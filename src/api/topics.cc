@@ -13,6 +13,7 @@ namespace {
 
 constexpr std::size_t kPartBytes = 256u << 10;
 constexpr std::size_t kRecentDeltas = 300;
+constexpr int kUpdatesBetweenGrowth = 10;  // energy of running jobs goes out this seldom, unless something else changes
 constexpr std::size_t kRecentBytes = 4u << 20;
 
 std::string join(const std::vector<std::string>& texts) {
@@ -142,9 +143,20 @@ void TopicStore::update_jobs(const ClusterView& view, Update what) {
     const auto old = jobs_.find(id);
     // The flag UNREACHABLE comes from the node, so running jobs are looked at again with every full update.
     const bool may_differ = what == Update::kEverything && holds_gpus(job->state);
-    if (old != jobs_.end() && !may_differ && old->second.first == job && old->second.second == wait) continue;
-    changes.upsert.emplace_back(id.str(), codec::dump(job_json(*job, view)));
-    jobs_[id] = {job, wait};
+    if (old != jobs_.end() && !may_differ && old->second.job == job && old->second.wait == wait) continue;
+    nlohmann::json json = job_json(*job, view);
+    const std::string text = codec::dump(json);
+    for (const char* growing : {"energy_j", "carbon_g"}) json.erase(growing);
+    SentJob& sent = jobs_[id];
+    std::string steady = codec::dump(json);
+    const bool only_grew = holds_gpus(job->state) && sent.steady == steady;
+    sent.job = job;
+    sent.wait = wait;
+    if (only_grew && what == Update::kEverything) ++sent.updates_since_sent;
+    if (only_grew && sent.updates_since_sent < kUpdatesBetweenGrowth) continue;
+    sent.steady = std::move(steady);
+    sent.updates_since_sent = 0;
+    changes.upsert.emplace_back(id.str(), text);
   }
   std::erase_if(jobs_, [&](const auto& entry) {
     if (view.jobs.contains(entry.first)) return false;

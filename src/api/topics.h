@@ -91,7 +91,13 @@ class TopicStore {
   std::array<State, kTopicCount> states_;
   std::map<GpuUuid, GpuView> gpus_, gpu_states_;  // as last sent
   Columns columns_;
-  std::map<JobId, std::pair<std::shared_ptr<const Job>, std::shared_ptr<const WaitRecord>>> jobs_;
+  struct SentJob {
+    std::shared_ptr<const Job> job;
+    std::shared_ptr<const WaitRecord> wait;
+    std::string steady;  // its text without the figures that grow every second
+    int updates_since_sent = 0;
+  };
+  std::map<JobId, SentJob> jobs_;
   std::shared_ptr<const ClusterView> fleet_view_;
   Time fleet_time_;
   std::uint64_t seq_ = 0;

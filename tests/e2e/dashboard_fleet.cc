@@ -52,6 +52,7 @@ class Fleet {
       for (std::size_t i = 0; i < order_.size(); ++i)
         if (ticks_ == 1 || rng_.chance(0.3)) measure(view, i);
       if (ticks_ % 60 == 1) remember(view);
+      for (auto& [id, job] : view.jobs) use_energy(job);
       for (auto& [id, node] : view.nodes) node.last_seen = view.at;
     });
   }
@@ -213,6 +214,16 @@ class Fleet {
     sample->power_draw_w = 90 + *sample->utilization_gpu * 5.4 + noise;
     sample->clock_sm_mhz = 1980 - *sample->utilization_gpu;
     gpu.sample = std::move(sample);
+  }
+
+  // Every running job's figure grows every second, as it does in life.
+  static void use_energy(std::shared_ptr<const Job>& job) {
+    if (job->state != JobState::kRunning) return;
+    auto next = std::make_shared<Job>(*job);
+    Attempt& attempt = next->attempts.back();
+    attempt.energy_j = attempt.energy_j.value_or(0) + 450.0 * next->spec.gpus;
+    attempt.carbon_g = *attempt.energy_j / 3.6e6 * 241;
+    job = std::move(next);
   }
 
   static void remember(ClusterView& view) {

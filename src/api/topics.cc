@@ -13,7 +13,10 @@ namespace {
 
 constexpr std::size_t kPartBytes = 256u << 10;
 constexpr std::size_t kRecentDeltas = 300;
-constexpr int kUpdatesBetweenGrowth = 10;  // energy of running jobs goes out this seldom, unless something else changes
+// Energy of running jobs goes out this seldom, unless something else changes, and so much at once: with many jobs each
+// one's turn comes later.
+constexpr int kUpdatesBetweenGrowth = 10;
+constexpr std::size_t kGrowthBytes = 6u << 10;
 constexpr std::size_t kRecentBytes = 4u << 20;
 
 std::string join(const std::vector<std::string>& texts) {
@@ -137,6 +140,9 @@ void TopicStore::update_gpus(const ClusterView& view, Update what) {
 
 void TopicStore::update_jobs(const ClusterView& view, Update what) {
   Changes changes;
+  std::size_t growth_bytes = 0;
+  bool is_growth_left = false;
+  JobId grown;
   for (const auto& [id, job] : view.jobs) {
     const auto found = view.waiting.find(id);
     const auto wait = found == view.waiting.end() ? nullptr : found->second;
@@ -153,11 +159,20 @@ void TopicStore::update_jobs(const ClusterView& view, Update what) {
     sent.job = job;
     sent.wait = wait;
     if (only_grew && what == Update::kEverything) ++sent.updates_since_sent;
-    if (only_grew && sent.updates_since_sent < kUpdatesBetweenGrowth) continue;
+    if (only_grew && (sent.updates_since_sent < kUpdatesBetweenGrowth || id <= last_grown_)) continue;
+    if (only_grew && growth_bytes > kGrowthBytes) {
+      is_growth_left = true;
+      continue;
+    }
+    if (only_grew) {
+      growth_bytes += text.size();
+      grown = id;
+    }
     sent.steady = std::move(steady);
     sent.updates_since_sent = 0;
     changes.upsert.emplace_back(id.str(), text);
   }
+  last_grown_ = is_growth_left ? grown : JobId();
   std::erase_if(jobs_, [&](const auto& entry) {
     if (view.jobs.contains(entry.first)) return false;
     changes.remove.push_back(entry.first.str());

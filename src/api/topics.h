@@ -98,6 +98,7 @@ class TopicStore {
     int updates_since_sent = 0;
   };
   std::map<JobId, SentJob> jobs_;
+  JobId last_grown_;  // where the next update goes on; empty: from the start
   std::shared_ptr<const ClusterView> fleet_view_;
   Time fleet_time_;
   std::uint64_t seq_ = 0;

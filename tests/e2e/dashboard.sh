@@ -92,5 +92,6 @@ export AETHER_URL AETHER_TOKEN
 AETHER_URL=http://$(address dashboard) AETHER_TOKEN=$(cat "$state/token")
 failed=0
 node "$root/dashboard/test/e2e/tasks.mjs" || failed=1
+node "$root/dashboard/test/e2e/firefox.mjs" || [ $? = 77 ] || failed=1
 AETHER_RESTART_CMD="$0 $bin restart" node "$root/dashboard/test/e2e/overview.mjs" || failed=1
 exit $failed

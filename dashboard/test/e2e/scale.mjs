@@ -67,34 +67,37 @@ async function watch(total) {
   // Script time of the page per tick: everything it ran, over the ticks it got.
   const metric = async () => Object.fromEntries((await session.send('Performance.getMetrics')).metrics.map((m) => [m.name, m.value]));
   const heap = async () => { await session.send('HeapProfiler.collectGarbage'); return (await metric()).JSHeapUsedSize / 1048576; };
+  // Counting frames is script too, so it alternates with the windows in which script is measured.
   await page.evaluate(() => {
-    window.__frames = [];
-    let last = performance.now();
-    const step = (now) => { window.__frames.push(now - last); last = now; requestAnimationFrame(step); };
-    requestAnimationFrame(step);
+    window.__count = async (ms) => new Promise((resolve) => {
+      const spans = [];
+      const end = performance.now() + ms;
+      let last = performance.now();
+      const step = (now) => { spans.push(now - last); last = now; if (now < end) requestAnimationFrame(step); else resolve(spans); };
+      requestAnimationFrame(step);
+    });
   });
+  await page.waitForTimeout(Math.min(20_000, seconds * 200));
   const heaps = [await heap()];
-  const before = await metric();
   const firstFrame = frames.length;
   const bytesBefore = bytes;
   const begin = Date.now();
   const fps = [];
   const ticks = [];
   while (Date.now() - begin < seconds * 1000) {
+    const windowMs = Math.min(10_000, seconds * 125);
     const from = await metric();
     const n = frames.length;
-    await page.waitForTimeout(Math.min(10_000, seconds * 250));
+    await page.waitForTimeout(windowMs);
     const to = await metric();
     ticks.push(((to.ScriptDuration - from.ScriptDuration) * 1000) / Math.max(1, frames.length - n));
-    const spans = await page.evaluate(() => window.__frames.splice(0));
+    const spans = await page.evaluate((ms) => window.__count(ms), windowMs);
     fps.push(1000 / median(spans));
     rows.worst = Math.max(rows.worst ?? 0, quantile(spans, 0.99));
     if (heaps.length < Math.ceil((Date.now() - begin) / 20_000)) heaps.push(await heap());
   }
   heaps.push(await heap());
   const tookS = (Date.now() - begin) / 1000;
-  const after = await metric();
-  const perTick = ((after.ScriptDuration - before.ScriptDuration) * 1000) / Math.max(1, frames.length - firstFrame);
   const rate = (bytes - bytesBefore) / 1024 / tookS;
   const binary = frames.slice(firstFrame).reduce((s, f) => s + f.bytes, 0) / 1024 / tookS;
   const lags = frames.slice(firstFrame).map((f) => f.lag);
@@ -104,10 +107,10 @@ async function watch(total) {
   budget(`frames per second at ${total} GPUs, median`, median(fps).toFixed(1), '>= 55', median(fps) >= 55);
   rows.push(['  slowest 1 % of frames, ms', rows.worst.toFixed(1), '<= 33 (hardware)', rows.worst <= 33 ? 'holds' : 'noted']);
   budget('script per tick, median', median(ticks).toFixed(1), '<= 8 ms', median(ticks) <= 8, ' ms');
-  rows.push(['  script per tick, mean (with frame counting)', `${perTick.toFixed(1)} ms`, '', 'noted']);
+  rows.push(['  slowest window', `${Math.max(...ticks).toFixed(1)} ms`, '', 'noted']);
   budget('stream, mean', rate.toFixed(1), '<= 40 KB/s', rate <= 40, ' KB/s');
   rows.push(['  of it binary readings', `${binary.toFixed(1)} KB/s`, '', 'noted']);
-  budget('a tick is in the page after, 95 %', quantile(lags, 0.95), '<= 1000 ms', quantile(lags, 0.95) <= 1000, ' ms');
+  budget('a tick is in the page after, 95 %', Math.round(quantile(lags, 0.95)), '<= 1000 ms', quantile(lags, 0.95) <= 1000, ' ms');
   budget('heap at the end', heaps.at(-1).toFixed(1), '<= 150 MB', heaps.at(-1) <= 150, ' MB');
   budget(`heap slope over ${minutes.toFixed(1)} min`, slope.toFixed(2), '<= 1 MB/min', slope <= 1, ' MB/min');
   check('the console has no error', errors.length === 0, errors);
@@ -128,7 +131,7 @@ async function slowClient(total) {
   slow.send(JSON.stringify({ type: 'hello', proto: 1, topics: ['fleet', 'nodes', 'gpus', 'jobs', 'alerts'], encodings: ['json'], rate_hz: 1, resume: null }));
   slow._socket.pause();
   let liveAlways = true;
-  const dropped = async () => ((await (await fetch(`${url}/metrics`)).text()).match(/slow[^\n]* (\d+)$/m)?.[1] ?? '0');
+  const dropped = async () => ((await (await fetch(`${url}/metrics`)).text()).match(/^aether_stream_slow_clients_total[^\n]* (\d+)$/m)?.[1] ?? '0');
   const before = await dropped();
   const limit = total >= 1000 ? 40 : 12;
   let after = before;

@@ -46,8 +46,10 @@ void Orchestrator::plan(Time now, Effects& effects) {
   effects.predictions = std::move(asked);
 }
 
-// The next cycle with this job in the queue, and nothing of it kept.
+// The next cycle with this job in the queue, and nothing of it kept. Of a job that depends on others, or of an array,
+// one cycle says nothing: no answer.
 SubmitReply Orchestrator::what_if(const SubmitRequest& request, Time now) const {
+  if (!request.spec.depends_on.empty() || !request.spec.array.empty()) return {};
   Job job;
   job.id = JobId("what-if");
   job.number = last_number_ + 1;
@@ -58,6 +60,8 @@ SubmitReply Orchestrator::what_if(const SubmitRequest& request, Time now) const 
   job.state = job.spec.hold ? JobState::kHeld : JobState::kPending;
   SchedulerInput input = scheduler_input(now);
   input.queue.push_back(&job);
+  if (std::vector<Reason> reasons; add_time_gates(job, now, reasons), !reasons.empty())
+    input.gated[job.id] = std::move(reasons);
   std::map<JobId, PredictionOutcome> outcomes;
   for (const Shortlisted& entry : shortlist(input, options_.scheduler))
     outcomes[entry.job->id].fallback_reason = "a dry run does not ask the predictor";

@@ -1,7 +1,7 @@
 'use client';
 import { useState } from 'react';
 import type { Explain, Gpu, Job, JobEvent, Page } from '@/api/types';
-import { carbonMass, celsius, duration, energy, instant, memory, missing, parseTime, percent, power } from '@/lib/format';
+import { carbonMass, celsius, duration, energy, featureWords, instant, memory, missing, parseTime, percent, power } from '@/lib/format';
 import { joinCommand } from '@/lib/argv';
 import { linePath } from '@/lib/draw/spark';
 import { scaleOf } from '@/lib/gpu';
@@ -10,7 +10,7 @@ import { gpuMetrics, type GpuMetric } from '@/lib/store';
 import { gpuUrl, jobUrl } from '@/lib/url';
 import { Action } from '@/ui/Action';
 import { useBackfill } from '@/ui/backfill';
-import { Facts } from '@/ui/Facts';
+import { Facts, type Fact as FactRow } from '@/ui/Facts';
 import { useApp, useFetch, useNow, useStore, useTitle } from '@/ui/hooks';
 import { LogView } from '@/ui/LogView';
 import { EntityLink, useUrlQuery } from '@/ui/navigation';
@@ -151,10 +151,17 @@ function Events({ job }: { job: Job }) {
   );
 }
 
+/** What a newer server says of a job beyond what this page has a place for: by its own names. */
+const placed = new Set(['job_id', 'number', 'name', 'type', 'state', 'flags', 'user', 'queue', 'priority', 'gpus', 'gpu_mem_mb', 'share', 'time_limit_s', 'argv', 'script', 'workdir', 'env_names', 'submitted_at', 'started_at', 'ended_at', 'attempt', 'attempts', 'node', 'gpu_uuids', 'gpu_ids', 'exit', 'reason', 'energy_j', 'carbon_g']);
+function furtherFacts(job: Job): FactRow[] {
+  const empty = (v: unknown): boolean => v === null || v === undefined || v === '' || (typeof v === 'object' && Object.keys(v as object).length === 0);
+  return Object.entries(job).filter(([key, value]) => !placed.has(key) && !empty(value)).map(([key, value]) => [featureWords(key), typeof value === 'object' ? <span key={key} className="mono">{JSON.stringify(value)}</span> : String(value)] as const);
+}
+
 function SpecTab({ job }: { job: Job }) {
   return (
     <div className="spec">
-      <Facts items={[['Job id', <span key="i" className="mono">{job.job_id}</span>], ['Type', job.type], ['Share', job.share ?? missing], ['Working directory', <span key="w" className="mono">{job.workdir ?? missing}</span>], ['Environment names', job.env_names.length ? job.env_names.join(', ') : 'none'], ['Submitted', job.submitted_at]]} />
+      <Facts items={[['Job id', <span key="i" className="mono">{job.job_id}</span>], ['Type', job.type], ['Share', job.share ?? missing], ['Working directory', <span key="w" className="mono">{job.workdir ?? missing}</span>], ['Environment names', job.env_names.length ? job.env_names.join(', ') : 'none'], ['Submitted', job.submitted_at], ...furtherFacts(job)]} />
       {job.argv.length ? <><h3>Command</h3><pre className="code" tabIndex={0}>{joinCommand(job.argv)}</pre></> : null}
       {job.script ? <><h3>Script</h3><pre className="code" tabIndex={0}>{job.script}</pre></> : null}
       <p className="d">Values of environment variables are never shown. <EntityLink className="link" href={jobUrl(job.number, 'events')}>Its history</EntityLink></p>

@@ -158,7 +158,8 @@ void TopicStore::update_jobs(const ClusterView& view, Update what) {
     const bool only_grew = holds_gpus(job->state) && sent.steady == steady;
     sent.job = job;
     sent.wait = wait;
-    if (only_grew && what == Update::kEverything) ++sent.updates_since_sent;
+    if (only_grew && what == Update::kChangesOfState) continue;
+    if (only_grew) ++sent.updates_since_sent;
     if (only_grew && (sent.updates_since_sent < kUpdatesBetweenGrowth || id <= last_grown_)) continue;
     if (only_grew && growth_bytes > kGrowthBytes) {
       is_growth_left = true;
@@ -172,7 +173,7 @@ void TopicStore::update_jobs(const ClusterView& view, Update what) {
     sent.updates_since_sent = 0;
     changes.upsert.emplace_back(id.str(), text);
   }
-  last_grown_ = is_growth_left ? grown : JobId();
+  if (what == Update::kEverything) last_grown_ = is_growth_left ? grown : JobId();
   std::erase_if(jobs_, [&](const auto& entry) {
     if (view.jobs.contains(entry.first)) return false;
     changes.remove.push_back(entry.first.str());

@@ -14,7 +14,7 @@ if [ -z "${AETHER_URL:-}" ]; then
   export AETHER_STATE_DIR=$state
   identity=()
   if [ "$(id -u)" = 0 ]; then identity=(--executor-run-as nobody); fi
-  setsid "$bin/aether" up --state-dir "$state" --log-format json --gpus simulated:64,seed=7,scenario=hot --listen-dashboard 127.0.0.1:0 \
+  setsid "$bin/aether" up --state-dir "$state" --log-format json --node node-01 --gpus simulated:64,seed=7,scenario=hot --listen-dashboard 127.0.0.1:0 \
     --listen-api 127.0.0.1:0 --listen-ai 127.0.0.1:0 --listen-metrics 127.0.0.1:0 "${identity[@]}" >"$state/up.log" 2>&1 </dev/null &
   pid=$!
   trap 'kill -KILL "$pid" 2>/dev/null || true; rm -rf "$state" "$state-jobs"' EXIT

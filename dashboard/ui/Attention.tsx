@@ -63,7 +63,7 @@ export function AlertItem({ alert, spark = true, full = false }: { alert: Alert;
       <Icon name={alertGlyph(alert)} /><span className="vh">{alert.severity}: </span>
       <h3>{alert.title}</h3>
       {spark ? <AlertSpark alert={alert} /> : <span />}
-      <p>{alert.detail || measured || ''}{full && measured && alert.detail ? <span className="d"> Measured {measured}.</span> : null}</p>
+      <p>{alert.detail || measured || ''}{full && measured && alert.detail && !alert.detail.includes(trimmed(alert.value!)) ? <span className="d"> Measured {measured}.</span> : null}</p>
       <div className="a">
         {target ? <EntityLink className="text-btn" href={target.href} aria-label={`${target.text}: ${alert.title}`}>{target.text}</EntityLink> : null}
         {peers ? <EntityLink className="text-btn" href={peers} aria-label={`Compare with peers: ${alert.title}`}>Compare with peers</EntityLink> : null}

@@ -14,7 +14,7 @@ import { useNavigate } from './navigation';
 interface Place { block: number; strip: number; cell: number }
 
 /** Fleets above 512 GPUs. Readings go from the columns to the canvases without React; the heads follow once a second. */
-export function FleetCanvas({ metric, theme }: { metric: MapMetric; theme: Theme }) {
+export function FleetCanvas({ metric, theme, roomy }: { metric: MapMetric; theme: Theme; roomy: boolean }) {
   const { store } = useApp();
   const gpus = useStore((s) => s.gpus);
   const navigate = useNavigate();
@@ -29,7 +29,7 @@ export function FleetCanvas({ metric, theme }: { metric: MapMetric; theme: Theme
   const [place, setPlace] = useState<Place | null>(null);
   const [keyed, setKeyed] = useState(false);
   const box = useRef<HTMLDivElement>(null);
-  const cellHeight = !wide ? 11 : blocks.length > 8 ? 4.6 : blocks.length > 4 ? 8 : 11;
+  const cellHeight = !wide ? 11 : roomy ? 8.5 : blocks.length > 8 ? 4.6 : blocks.length > 4 ? 8 : 11;
 
   useEffect(() => {
     const element = box.current;
@@ -78,7 +78,7 @@ export function FleetCanvas({ metric, theme }: { metric: MapMetric; theme: Theme
   };
   return (
     <div className="pods-box" ref={box}>
-      <div className="pods" tabIndex={0} role="application" aria-roledescription="map of GPUs" aria-label={`${allFacts.length} GPUs on ${nodes} nodes. Arrow keys move, Enter opens; the table of GPUs says the same in rows.`} onKeyDown={onKeyDown} onBlur={() => { if (keyed) setPlace(null); }}>
+      <div className={roomy ? 'pods roomy' : 'pods'} tabIndex={0} role="application" aria-roledescription="map of GPUs" aria-label={`${allFacts.length} GPUs on ${nodes} nodes. Arrow keys move, Enter opens; the table of GPUs says the same in rows.`} onKeyDown={onKeyDown} onBlur={() => { if (keyed) setPlace(null); }}>
         {blocks.map((block, i) => (
           <div className="pod" key={`${block.nodes[0]}-${block.nodes.length}`}>
             <BlockHead block={block} />

@@ -21,10 +21,10 @@ const rowLength = 8;
 const longRow = 16;
 
 /** One cell per GPU, grouped by node. One tab stop; arrows move inside. Above 512 GPUs nodes become strips on a canvas. */
-export function FleetMap({ metric, only }: { metric: MapMetric; only?: string }) {
+export function FleetMap({ metric, only, roomy = false }: { metric: MapMetric; only?: string; roomy?: boolean }) {
   const theme = useTheme();
   const large = useStore((s) => s.gpus.size > ringGpuLimit);
-  return large && !only ? <FleetCanvas metric={metric} theme={theme} /> : <CellMap metric={metric} theme={theme} only={only} />;
+  return large && !only ? <FleetCanvas metric={metric} theme={theme} roomy={roomy} /> : <CellMap metric={metric} theme={theme} only={only} />;
 }
 
 function CellMap({ metric, theme, only }: { metric: MapMetric; theme: Theme; only?: string }) {

@@ -88,7 +88,7 @@ function GpuList() {
       ) : null}
       {view === 'map' ? (
         <Panel className="fleet-panel" title="Map" note="a cell is a GPU, a band under cells is a job" aside={<MapControls metric={metric} onChange={(by) => query.change({ by: by === 'busy' ? null : by })} />}>
-          {!loaded ? <FleetSkeleton /> : gpus.size === 0 ? <EmptyFleet /> : <FleetMap metric={metric} />}
+          {!loaded ? <FleetSkeleton /> : gpus.size === 0 ? <EmptyFleet /> : <FleetMap metric={metric} roomy />}
         </Panel>
       ) : (
         <Panel title="Table" note={`${integer(shown.length)} of ${integer(gpus.size)}`} aside={

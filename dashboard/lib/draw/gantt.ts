@@ -97,8 +97,9 @@ export class GanttPainter {
     for (const lane of bar.lanes) {
       const row = this.rowOf.get(lane);
       if (row === undefined) continue;
-      const y = axisPx + row * rowPx + 2;
-      const h = rowPx - 4;
+      const gap = rowPx < 18 ? 1 : 2;
+      const y = axisPx + row * rowPx + gap;
+      const h = rowPx - 2 * gap;
       g.fillStyle = ink.raised!;
       g.fillRect(x1, y, x2 - x1, h);
       g.globalAlpha = theme === 'dark' ? 0.36 : 0.3;

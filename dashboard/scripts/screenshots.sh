@@ -44,8 +44,7 @@ log=$(mktemp /tmp/aether-fleet-XXXXXX)
 coproc FLEET { exec "$bin/../tests/dashboard_fleet" 10240 "$root/dashboard/out" >"$log" 2>&1; }
 for _ in $(seq 100); do grep -q address "$log" && break; sleep 0.1; done
 large=$(sed -n 's/.*"address":"\([^"]*\)".*/\1/p' "$log")
-WAIT=9000 shoot "$large" aeth_dashboard_test "$out" overview-10240=/
-THEMES=dark WAIT=9000 shoot "$large" aeth_dashboard_test "$out" gpus-10240=/gpus
+THEMES=dark WAIT=9000 shoot "$large" aeth_dashboard_test "$out" overview-10240=/ gpus-10240=/gpus
 kill "$FLEET_PID"
 rm -f "$log"
 du -sh "$out"

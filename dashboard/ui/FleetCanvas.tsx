@@ -1,8 +1,8 @@
 'use client';
 import { useCallback, useEffect, useMemo, useRef, useState, type KeyboardEvent, type MouseEvent } from 'react';
 import type { Gpu } from '@/api/types';
-import { none8, stateNames, type Columns } from '@/lib/columns';
-import { BlockPainter, blocksOf, cellAt, cellBox, lookOf, readInks, stripsPerRow, type Block, type SlotFacts } from '@/lib/draw/fleet';
+import { none8, stateCode, stateNames, type Columns } from '@/lib/columns';
+import { BlockPainter, blocksOf, cellAt, cellBox, readInks, stripsPerRow, type Block, type SlotFacts } from '@/lib/draw/fleet';
 import { byNode, cellValue, stateLook, type MapMetric } from '@/lib/gpu';
 import type { Theme } from '@/lib/ramp';
 import { gpuUrl } from '@/lib/url';
@@ -114,6 +114,9 @@ function updateFacts(all: readonly SlotFacts[], gpus: ReadonlyMap<string, Gpu>):
   }
 }
 
+/** Lost, quarantined, throttling, slow: the worst first. */
+const marked: readonly number[] = ['lost', 'quarantined', 'throttling', 'slow'].map(stateCode);
+
 /** Mean load and what needs a look, from the readings themselves. */
 function BlockHead({ block }: { block: Block }) {
   const { store } = useApp();
@@ -126,10 +129,10 @@ function BlockHead({ block }: { block: Block }) {
       if (!facts || !columns) continue;
       const busy = columns.utilization[facts.slot]!;
       if (busy !== none8) { sum += busy; read += 1; }
-      const look = lookOf(facts, columns, 'busy') - 2000;
-      if (look > 0 && look < 100) counts.set(look, (counts.get(look) ?? 0) + 1);
+      const state = columns.state[facts.slot]!;
+      if (marked.includes(state)) counts.set(state, (counts.get(state) ?? 0) + 1);
     }
-    return JSON.stringify({ mean: read ? Math.round(sum / read) : null, marks: [7, 8, 4, 5].flatMap((code) => (counts.has(code) ? [[code, counts.get(code)]] : [])) });
+    return JSON.stringify({ mean: read ? Math.round(sum / read) : null, marks: marked.flatMap((code) => (counts.has(code) ? [[code, counts.get(code)]] : [])) });
   }, [block, store]);
   const [shown, setShown] = useState('');
   useEffect(() => {

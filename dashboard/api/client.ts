@@ -17,6 +17,17 @@ export function adoptToken(): void {
   }
 }
 
+function keep(next: string | null): void {
+  token = next;
+  try {
+    if (next) sessionStorage.setItem(storageKey, next);
+    else sessionStorage.removeItem(storageKey);
+  } catch {
+    // Storage may be forbidden; the token then lives as long as this page.
+  }
+}
+export const setToken = (next: string): void => keep(next);
+export const forgetToken = (): void => keep(null);
 export const hasToken = (): boolean => token !== null;
 export const noTokenHint = 'Needs the token: open the address that `aether up` printed, or run `aether token`.';
 

@@ -14,7 +14,9 @@ export interface Fleet {
 export interface FleetNode {
   node: string; state: 'up' | 'stale' | 'down' | 'drained' | string; simulated: boolean; source: string; exec_mode: string; run_as: string | null;
   agent_version: string | null; driver_version: string | null; host_name: string | null; gpus: number; gpus_free: number;
-  temperature_max_c: number | null; power_draw_w: number | null; last_seen: string | null;
+  drain_reason?: string | null;
+  /** Absent in the stream, where readings come as columns: see `nodeReadings`. */
+  temperature_max_c?: number | null; power_draw_w?: number | null; last_seen?: string | null;
 }
 export interface GpuSample {
   time: string; temperature_c?: number | null; utilization_gpu?: number | null; utilization_memory_controller?: number | null;
@@ -60,6 +62,15 @@ export interface Explain {
   counterfactuals?: { change: Record<string, unknown>; starts: string | null; via?: string; text?: string }[];
   queue_position?: number | null; start_eta?: { p10?: string | null; p50?: string | null; p90?: string | null; latest?: string | null; interval?: number | null; coverage_30d?: number | null } | null;
   counts?: Record<string, unknown> | null; checks?: Check[]; placement: Placement | null; model?: ModelRef | null;
+}
+export interface Attempt {
+  attempt: number; epoch: number; state: string; node: string | null; gpu_uuids: string[]; gpu_ids: string[]; assigned_at: string; started_at: string | null;
+  ended_at: string | null; exit: JobExit | null; stop_reason: string | null; energy_j: number | null; carbon_g: number | null;
+}
+/** Reply to `POST /jobs?dry_run=true`: what the next cycle would do. Older servers give no plan. */
+export interface DryRun {
+  dry_run: boolean; valid: boolean; summary: string;
+  plan?: { starts_now: boolean; summary: string; placement: Placement | null; wait: Pick<Explain, 'summary' | 'reasons' | 'checks' | 'counterfactuals' | 'start_eta'> | null } | null;
 }
 export interface JobEvent { time: string; from: string | null; to: string; actor: string; reason: string | null; epoch: number | null; attempt: number | null }
 export interface SystemEvent { cursor: string | number; time: string; kind: string; text: string; node?: string | null; gpu_uuid?: string | null; job_id?: string | null }

@@ -101,6 +101,19 @@ function idleSeconds(gpu: Gpu): number | null {
   return seconds >= 0 ? seconds : null;
 }
 
+/** Hottest GPU and sum of power of some GPUs; null where none has a reading. */
+export function readingsOf(gpus: readonly Gpu[]): { temperatureC: number | null; powerW: number | null } {
+  let temperatureC: number | null = null;
+  let powerW: number | null = null;
+  for (const { sample } of gpus) {
+    if (sample?.temperature_c != null) temperatureC = Math.max(temperatureC ?? 0, sample.temperature_c);
+    if (sample?.power_draw_w != null) powerW = (powerW ?? 0) + sample.power_draw_w;
+  }
+  return { temperatureC, powerW };
+}
+
+const inNaturalOrder = new Intl.Collator('en', { numeric: true }).compare;
+
 export function byNode(gpus: Iterable<Gpu>): Map<string, Gpu[]> {
   const nodes = new Map<string, Gpu[]>();
   for (const gpu of gpus) {
@@ -109,5 +122,5 @@ export function byNode(gpus: Iterable<Gpu>): Map<string, Gpu[]> {
     else nodes.set(gpu.node, [gpu]);
   }
   for (const list of nodes.values()) list.sort((a, b) => a.gpu_index - b.gpu_index);
-  return new Map([...nodes].sort(([a], [b]) => a.localeCompare(b, 'en', { numeric: true })));
+  return new Map([...nodes].sort(([a], [b]) => inNaturalOrder(a, b)));
 }

@@ -27,3 +27,9 @@ const waiting = new Set(['PENDING', 'HELD']);
 const running = new Set(['ASSIGNED', 'STARTING', 'RUNNING', 'SUSPENDED', 'STOPPING', 'COMPLETING']);
 export const jobGroup = (state: string): JobGroup => (waiting.has(state) ? 'waiting' : running.has(state) ? 'running' : 'finished');
 export const isFailure = (state: string): boolean => jobGroup(state) === 'finished' && state !== 'COMPLETED' && state !== 'CANCELLED';
+
+/** The part of a reason that a row has room for: what is asked stands in its own column already. The whole text stays in the title. */
+export function reasonShort(summary: string): string {
+  const rest = /^It (?:needs|asks for) [^;]+; (.+)$/.exec(summary)?.[1];
+  return rest ? rest.charAt(0).toUpperCase() + rest.slice(1) : summary;
+}

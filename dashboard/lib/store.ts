@@ -1,4 +1,5 @@
-import type { Alert, Fleet, FleetNode, Gpu, Job } from '@/api/types';
+import type { Alert, Fleet, FleetNode, Gpu, GpuSample, Job } from '@/api/types';
+import { readingAt, stateCode, stateNames, none8, type Columns } from './columns';
 import { Ring } from './ring';
 import type { LogMessage, StreamEvents, Welcome } from './stream';
 import type { Topic, TopicItems, TopicState } from './topics';
@@ -47,7 +48,11 @@ export class Store implements StreamEvents {
   private readonly rings = new Map<string, Record<GpuMetric, Ring>>();
   private readonly sampleTimes = new Map<string, string>();
   private readonly logListeners = new Set<(message: LogMessage) => void>();
+  private readonly readingListeners = new Set<() => void>();
   private pending = false;
+  private columns: Columns | null = null;
+  /** GPUs as the stream gave them, without readings, while columns carry those. */
+  private bare: ReadonlyMap<string, Gpu> = new Map();
 
   /** `schedule` runs the notification; the browser gives one that fires once per frame, tests run it at once. */
   constructor(private readonly schedule: (run: () => void) => void = (run) => run(), initial: Partial<State> = {}) {
@@ -64,6 +69,20 @@ export class Store implements StreamEvents {
     return () => this.logListeners.delete(listener);
   }
 
+  /** Called after each frame of readings, outside React: canvases draw from the columns. */
+  onReadings(listener: () => void): () => void {
+    this.readingListeners.add(listener);
+    return () => this.readingListeners.delete(listener);
+  }
+  /** Readings by slot; null while they come inside the objects. */
+  readingColumns(): Columns | null {
+    return this.columns;
+  }
+  /** Latest reading of a GPU, null without one. */
+  sampleOf(gpu: Gpu): GpuSample | null {
+    return gpu.sample ?? (this.columns ? this.sampleAt(gpu, this.columns) : null);
+  }
+
   ring(gpuUuid: string, metric: GpuMetric): Ring | null {
     return this.rings.get(gpuUuid)?.[metric] ?? null;
   }
@@ -74,6 +93,10 @@ export class Store implements StreamEvents {
       this.set({ fleet: (topicState.items.get('fleet') as Fleet | undefined) ?? null, loaded });
       return;
     }
+    if (topic === 'gpus' && this.columns) {
+      this.adoptBare(topicState.items as ReadonlyMap<string, Gpu>, loaded);
+      return;
+    }
     if (topic === 'gpus') this.record(topicState.items as ReadonlyMap<string, Gpu>);
     this.set({ [topic]: topicState.items, loaded, tick: this.state.tick + (topic === 'gpus' ? 1 : 0) } as Partial<State>);
   }
@@ -81,6 +104,63 @@ export class Store implements StreamEvents {
   hole(topic: Topic): void {
     if (topic !== 'gpus') return;
     for (const rings of this.rings.values()) for (const metric of gpuMetrics) rings[metric].push(null);
+  }
+
+  slots(columns: Columns | null): void {
+    this.columns = columns;
+    this.bare = new Map();
+  }
+
+  readings(): void {
+    const columns = this.columns;
+    if (!columns) return;
+    if (columns.size <= ringGpuLimit) {
+      // Small fleets: readings become part of the objects, which every view reads.
+      const gpus = this.withSamples(columns);
+      this.record(gpus);
+      this.set({ gpus, tick: this.state.tick + 1 });
+    } else {
+      this.set({ tick: this.state.tick + 1 });
+    }
+    for (const listener of this.readingListeners) listener();
+  }
+
+  private adoptBare(items: ReadonlyMap<string, Gpu>, loaded: State['loaded']): void {
+    const columns = this.columns!;
+    for (const [uuid, gpu] of items) {
+      if (this.bare.get(uuid) === gpu) continue;
+      const slot = columns.slotOf(uuid);
+      if (slot !== null) columns.state[slot] = stateCode(gpu.state);
+    }
+    this.bare = items;
+    const small = columns.size <= ringGpuLimit && columns.seq > 0;
+    this.set({ gpus: small ? this.withSamples(columns) : items, loaded, tick: this.state.tick + 1 });
+    for (const listener of this.readingListeners) listener();
+  }
+
+  private withSamples(columns: Columns): Map<string, Gpu> {
+    const gpus = new Map<string, Gpu>();
+    for (const [uuid, gpu] of this.bare) {
+      const slot = columns.slotOf(uuid);
+      const code = slot === null ? none8 : columns.state[slot]!;
+      gpus.set(uuid, { ...gpu, state: stateNames[code] ?? gpu.state, sample: this.sampleAt(gpu, columns) });
+    }
+    return gpus;
+  }
+
+  private sampleAt(gpu: Gpu, columns: Columns): GpuSample | null {
+    const slot = columns.slotOf(gpu.gpu_uuid);
+    if (slot === null || columns.seq === 0) return null;
+    const read = (metric: Parameters<typeof readingAt>[1]): number | null => {
+      const value = readingAt(columns, metric, slot, gpu.memory_total_mb);
+      return value === value ? Math.round(value) : null;
+    };
+    const sample: GpuSample = {
+      time: new Date(columns.timeMs).toISOString(), utilization_gpu: read('utilization_gpu'), memory_used_mb: read('memory_used_mb'),
+      temperature_c: read('temperature_c'), power_draw_w: read('power_draw_w'), clock_sm_mhz: read('clock_sm_mhz'),
+    };
+    const empty = sample.utilization_gpu === null && sample.memory_used_mb === null && sample.temperature_c === null && sample.power_draw_w === null;
+    return empty ? null : sample;
   }
 
   welcome(message: Welcome): void {

@@ -1,7 +1,10 @@
+import { Columns } from './columns';
+import { decodeFrame } from './frames';
 import { applyDelta, fromSnapshot, isTopic, topics, type DeltaMessage, type SnapshotMessage, type Topic, type TopicItems, type TopicState } from './topics';
 
 /** Client of /api/v1/stream: hello, welcome, snapshots and deltas, gaps, resync, resume, and reconnecting with back-off. */
 export interface Socket {
+  binaryType?: string;
   send(text: string): void;
   close(): void;
   onopen: (() => void) | null;
@@ -16,6 +19,10 @@ export interface LogMessage { type: 'log'; job: string; stream_name: 'stdout' | 
 export interface StreamEvents {
   topic<T extends Topic>(topic: T, state: TopicState<TopicItems[T]>, how: 'snapshot' | 'delta'): void;
   hole(topic: Topic): void;
+  /** New slots for readings, all without a reading yet; null when readings come inside the objects. */
+  slots(columns: Columns | null): void;
+  /** A frame was written into the columns of the last `slots`. */
+  readings(): void;
   welcome(message: Welcome): void;
   log(message: LogMessage): void;
   /** A frame of any kind came; `now` is the browser's clock in ms. */
@@ -35,6 +42,9 @@ export const firstRetryMs = 500;
 export const lastRetryMs = 15_000;
 /** No frame for this long counts as lost. */
 export const silenceMs = 12_000;
+/** Readings a second while the page is seen, and while it is hidden. */
+export const shownRateHz = 1;
+export const hiddenRateHz = 0.1;
 
 /** Delay before attempt `n` (0 first): doubling, capped, spread over its upper half so that many browsers don't return at once. */
 export function retryDelayMs(attempt: number, random: number): number {
@@ -51,6 +61,9 @@ export class StreamClient {
   private byeRetryMs: number | null = null;
   private stream: string | null = null;
   private lastSeq = 0;
+  private epoch: number | null = null;
+  private columns: Columns | null = null;
+  private rateHz = shownRateHz;
   private readonly states = new Map<Topic, TopicState<never>>();
   private readonly parts = new Map<Topic, unknown[]>();
   private readonly awaiting = new Set<Topic>();
@@ -77,6 +90,12 @@ export class StreamClient {
     this.open();
   }
 
+  /** A hidden page asks for readings every 10 s only; on return the next frame holds all of them. */
+  setHidden(hidden: boolean): void {
+    this.rateHz = hidden ? hiddenRateHz : shownRateHz;
+    this.send({ type: 'subscribe', topics: [], rate_hz: this.rateHz });
+  }
+
   /** Subscriptions are counted: a topic is left when its last user leaves. They survive a reconnect. */
   subscribe(topic: string): () => void {
     const users = this.extra.get(topic) ?? 0;
@@ -98,14 +117,17 @@ export class StreamClient {
 
   private open(): void {
     const socket = this.ports.connect();
+    socket.binaryType = 'arraybuffer';
     this.socket = socket;
     socket.onopen = () => {
       if (this.socket !== socket) return;
       const resume = this.stream ? { stream: this.stream, seq: this.lastSeq } : null;
-      this.send({ type: 'hello', proto: 1, topics: [...topics], encodings: ['json'], rate_hz: 1, resume });
+      this.send({ type: 'hello', proto: 1, topics: [...topics], encodings: ['columns-v1', 'json'], rate_hz: this.rateHz, resume });
     };
     socket.onmessage = (event) => {
-      if (this.socket === socket && typeof event.data === 'string') this.receive(event.data);
+      if (this.socket !== socket) return;
+      if (typeof event.data === 'string') this.receive(event.data);
+      else if (event.data instanceof ArrayBuffer) this.receiveFrame(event.data);
     };
     socket.onclose = () => {
       if (this.socket === socket) this.lost();
@@ -183,8 +205,21 @@ export class StreamClient {
     }
   }
 
+  private receiveFrame(buffer: ArrayBuffer): void {
+    this.watchSilence();
+    this.events.heard(this.ports.now());
+    // Between a gap and its snapshot there are no slots to write to.
+    if (this.awaiting.has('gpus')) return;
+    const frame = decodeFrame(buffer);
+    if (frame && frame.kind === 'delta' && this.columns && frame.seq <= this.columns.seq) return;
+    if (!frame || frame.epoch !== this.epoch || !this.columns?.apply(frame)) return this.resync('gpus');
+    this.lastSeq = Math.max(this.lastSeq, frame.seq);
+    this.events.readings();
+  }
+
   private onWelcome(message: Welcome): void {
     this.attempt = 0;
+    this.epoch = message.epoch ?? null;
     if (!message.resumed) {
       // Nothing held may be continued: deltas before the new snapshot would build on another stream.
       this.states.clear();
@@ -205,7 +240,12 @@ export class StreamClient {
     }
     this.parts.delete(topic);
     this.awaiting.delete(topic);
-    this.commit(topic, fromSnapshot(topic, message.seq, items), 'snapshot');
+    const state = fromSnapshot(topic, message.seq, items);
+    if (topic === 'gpus') {
+      this.columns = message.inventory === undefined ? null : new Columns(message.inventory, [...state.items.keys()]);
+      this.events.slots(this.columns);
+    }
+    this.commit(topic, state, 'snapshot');
   }
 
   private onDelta(message: DeltaMessage): void {

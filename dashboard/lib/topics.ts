@@ -16,7 +16,7 @@ const idOf: { [T in Topic]: (item: TopicItems[T]) => string } = {
 /** One topic as of `seq`; null before its first snapshot and after a hole. Values are never changed in place. */
 export interface TopicState<T> { seq: number; items: ReadonlyMap<string, T> }
 
-export interface SnapshotMessage { type: 'snapshot'; topic: Topic; seq: number; items: unknown[]; part?: number; of?: number }
+export interface SnapshotMessage { type: 'snapshot'; topic: Topic; seq: number; items: unknown[]; part?: number; of?: number; inventory?: number }
 export interface DeltaMessage { type: 'delta'; topic: Topic; prev: number; seq: number; upsert?: unknown[]; remove?: string[] }
 
 export const isTopic = (name: unknown): name is Topic => typeof name === 'string' && (topics as readonly string[]).includes(name);

@@ -1,16 +1,18 @@
 'use client';
 import { useMemo } from 'react';
-import type { Alert } from '@/api/types';
+import type { Alert, Gpu } from '@/api/types';
 import { linePath, range } from '@/lib/draw/spark';
 import { duration, instant, parseTime } from '@/lib/format';
 import type { GlyphName } from '@/lib/gpu';
 import type { GpuMetric } from '@/lib/store';
-import { gpuUrl, jobUrl, nodeUrl } from '@/lib/url';
+import { runbookOf } from '@/lib/runbook';
+import { gpuUrl, jobUrl, nodeUrl, pageUrl } from '@/lib/url';
 import { Action } from './Action';
 import { useApp, useNow, useStore, useValues } from './hooks';
 import { Icon } from './Icon';
 import { EntityLink } from './navigation';
-import { Empty, Panel, SkeletonRows } from './parts';
+import { CopyButton, Empty, Panel, SkeletonRows } from './parts';
+import { useSnoozed } from './snooze';
 
 const shownLimit = 5;
 const rank: Record<string, number> = { critical: 0, warning: 1, info: 2 };
@@ -25,7 +27,9 @@ export function sortedAlerts(alerts: readonly Alert[]): Alert[] {
 export function Attention() {
   const alerts = useValues(useStore((s) => s.alerts));
   const loaded = useStore((s) => s.loaded.alerts);
-  const open = useMemo(() => sortedAlerts(alerts.filter((a) => !a.cleared_at && !a.acknowledged)), [alerts]);
+  const snoozed = useSnoozed();
+  const minute = useNow(10_000);
+  const open = useMemo(() => sortedAlerts(alerts.filter((a) => !a.cleared_at && !a.acknowledged && snoozed.until(a.alert_id, minute) === null)), [alerts, snoozed, minute]);
   const lastCleared = useMemo(() => alerts.reduce((m, a) => Math.max(m, parseTime(a.cleared_at ?? a.since) ?? 0), 0), [alerts]);
   const now = useNow(10_000);
   return (
@@ -40,22 +44,61 @@ export function Attention() {
   );
 }
 
-export function AlertItem({ alert, spark = true }: { alert: Alert; spark?: boolean }) {
+const snoozeMs = 3_600_000;
+
+/** One alert: what was measured, where to look, and what can be done. `full` adds the runbook and why it was flagged. */
+export function AlertItem({ alert, spark = true, full = false }: { alert: Alert; spark?: boolean; full?: boolean }) {
   const now = useNow(10_000);
+  const snoozed = useSnoozed();
+  const gpus = useStore((s) => s.gpus);
   const since = parseTime(alert.since);
+  const gpu = alert.gpu_uuid ? gpus.get(alert.gpu_uuid) : undefined;
   const target = alert.gpu_uuid ? { href: gpuUrl(alert.gpu_uuid), text: 'Show GPU' } : alert.number !== null && alert.number !== undefined ? { href: jobUrl(alert.number), text: `Show job ${alert.number}` } : alert.node ? { href: nodeUrl(alert.node), text: 'Show node' } : null;
+  const until = snoozed.until(alert.alert_id, now);
+  const open = !alert.cleared_at;
+  const measured = alert.value !== null && alert.value !== undefined ? `${trimmed(alert.value)}${alert.unit ? ` ${alert.unit}` : ''}${alert.threshold !== null && alert.threshold !== undefined ? `, limit ${trimmed(alert.threshold)}${alert.unit ? ` ${alert.unit}` : ''}` : ''}` : null;
+  const peers = useMemo(() => (gpu ? peersOf(gpu, gpus) : null), [gpu, gpus]);
   return (
     <li>
-      <Icon name={alertGlyph(alert)} />
+      <Icon name={alertGlyph(alert)} /><span className="vh">{alert.severity}: </span>
       <h3>{alert.title}</h3>
       {spark ? <AlertSpark alert={alert} /> : <span />}
-      <p>{alert.detail ?? (alert.value !== null ? `${alert.value}${alert.unit ? ` ${alert.unit}` : ''}${alert.threshold !== null ? `, limit ${alert.threshold}` : ''}` : '')}</p>
+      <p>{alert.detail || measured || ''}{full && measured && alert.detail && !alert.detail.includes(trimmed(alert.value!)) ? <span className="d"> Measured {measured}.</span> : null}</p>
       <div className="a">
         {target ? <EntityLink className="text-btn" href={target.href} aria-label={`${target.text}: ${alert.title}`}>{target.text}</EntityLink> : null}
-        {!alert.cleared_at && !alert.acknowledged ? <Action className="text-btn" label={<>Acknowledge<span className="vh">: {alert.title}</span></>} path={`/alerts/${encodeURIComponent(alert.alert_id)}/acknowledge`} /> : null}
+        {peers ? <EntityLink className="text-btn" href={peers} aria-label={`Compare with peers: ${alert.title}`}>Compare with peers</EntityLink> : null}
+        {alert.gpu_uuid && full && alert.number != null ? <EntityLink className="text-btn" href={jobUrl(alert.number)}>Job {alert.number}</EntityLink> : null}
+        {open && !alert.acknowledged ? <Action className="text-btn" label={<>Acknowledge<span className="vh">: {alert.title}</span></>} path={`/alerts/${encodeURIComponent(alert.alert_id)}/acknowledge`} /> : null}
+        {open && full ? until === null ? <button type="button" className="text-btn" title="Hides it in this browser only" onClick={() => snoozed.snooze(alert.alert_id, Date.now() + snoozeMs)}>Snooze 1 h<span className="vh">: {alert.title}</span></button> : <button type="button" className="text-btn" onClick={() => snoozed.wake(alert.alert_id)}>Wake, snoozed here until {instant(until, now)}<span className="vh">: {alert.title}</span></button> : null}
         <time className="num" dateTime={alert.since} title={since ? `for ${duration((now - since) / 1000)}` : undefined}>{alert.cleared_at ? `cleared ${instant(parseTime(alert.cleared_at), now)}` : instant(since, now)}</time>
       </div>
+      {full ? <RunbookView alert={alert} /> : null}
     </li>
+  );
+}
+
+const trimmed = (v: number): string => (Number.isInteger(v) ? String(v) : v.toFixed(1));
+
+/** The GPU beside up to seven others of its job, else of its node. */
+export function peersOf(gpu: Gpu, gpus: ReadonlyMap<string, Gpu>): string | null {
+  const job = gpu.jobs[0]?.job_id;
+  const all = [...gpus.values()].filter((g) => g.gpu_uuid !== gpu.gpu_uuid && g.node === gpu.node);
+  const same = job ? all.filter((g) => g.jobs.some((j) => j.job_id === job)) : [];
+  const peers = (same.length ? same : all).slice(0, 7);
+  return peers.length ? pageUrl('/gpus', { pin: [gpu.gpu_uuid, ...peers.map((g) => g.gpu_uuid)].join(',') }) : null;
+}
+
+function RunbookView({ alert }: { alert: Alert }) {
+  const book = runbookOf(alert.kind);
+  if (!book) return null;
+  const commands = book.commands({ gpuId: alert.gpu_id, node: alert.node, number: alert.number });
+  return (
+    <details className="twin runbook">
+      <summary>Runbook<span className="vh">: {alert.title}</span></summary>
+      <p>{book.means}</p>
+      <ol>{book.steps.map((step) => <li key={step}>{step}</li>)}</ol>
+      <ul className="commands">{commands.map((c) => <li key={c}><code>{c}</code><CopyButton text={c}>Copy</CopyButton></li>)}</ul>
+    </details>
   );
 }
 

@@ -1,13 +1,14 @@
 'use client';
-import { memo, useCallback, useMemo, useState, type CSSProperties } from 'react';
+import { memo, useCallback, useLayoutEffect, useMemo, useRef, useState, type CSSProperties } from 'react';
 import type { FleetNode, Gpu } from '@/api/types';
-import { celsius, duration, power } from '@/lib/format';
-import { bandsOf, byNode, cellValue, mapMetrics, scaleOf, stateLook, temperatureLowC, type MapMetric } from '@/lib/gpu';
+import { celsius, duration, integer, power, shortGpuName } from '@/lib/format';
+import { bandsOf, byNode, cellValue, mapMetrics, readingsOf, scaleOf, stateLook, temperatureLowC, type MapMetric } from '@/lib/gpu';
 import { linePath } from '@/lib/draw/spark';
 import { jobColor, rampCell, inkOn, hexToRgb, type Theme } from '@/lib/ramp';
 import { gpuUrl, jobUrl, nodeUrl } from '@/lib/url';
 import { ringGpuLimit } from '@/lib/store';
 import { FleetCanvas } from './FleetCanvas';
+import { GpuCard } from './GpuCard';
 import { useApp, useMedia, useStore, useTheme } from './hooks';
 import { Icon } from './Icon';
 import { EntityLink } from './navigation';
@@ -20,22 +21,56 @@ const rowLength = 8;
 const longRow = 16;
 
 /** One cell per GPU, grouped by node. One tab stop; arrows move inside. Above 512 GPUs nodes become strips on a canvas. */
-export function FleetMap({ metric, only }: { metric: MapMetric; only?: string }) {
-  const gpus = useStore((s) => s.gpus);
+export function FleetMap({ metric, only, roomy = false }: { metric: MapMetric; only?: string; roomy?: boolean }) {
+  const theme = useTheme();
+  const large = useStore((s) => s.gpus.size > ringGpuLimit);
+  return large && !only ? <FleetCanvas metric={metric} theme={theme} roomy={roomy} /> : <CellMap metric={metric} theme={theme} only={only} />;
+}
+
+function CellMap({ metric, theme, only }: { metric: MapMetric; theme: Theme; only?: string }) {
+  const { store } = useApp();
+  const all = useStore((s) => s.gpus);
   const nodes = useStore((s) => s.nodes);
   const tick = useStore((s) => s.tick);
-  const theme = useTheme();
+  const large = all.size > ringGpuLimit;
   const [active, setActive] = useState<string | null>(null);
+  const [pointed, setPointed] = useState<Pointed | null>(null);
   const wide = useMedia('(min-width: 900px)');
-  const groups = useMemo(() => byNode([...gpus.values()].filter((g) => !only || g.node === only)), [gpus, only]);
+  const gpus = useMemo(() => [...all.values()].filter((g) => !only || g.node === only), [all, only]);
+  // Of a large fleet only the columns have readings; the few cells of one node take theirs from there.
+  const groups = useMemo(() => byNode(large ? gpus.map((g) => ({ ...g, sample: store.sampleOf(g) })) : gpus), [gpus, large, store, large ? tick : 0]);
   const focus = useCallback((uuid: string) => setActive(uuid), []);
-  if (gpus.size > ringGpuLimit && !only) return <FleetCanvas groups={groups} metric={metric} theme={theme} />;
-  const current = active && gpus.has(active) ? active : groups.values().next().value?.[0]?.gpu_uuid ?? null;
+  const current = active && all.has(active) ? active : groups.values().next().value?.[0]?.gpu_uuid ?? null;
+  const point = (target: EventTarget): void => {
+    const cell = (target as HTMLElement).closest<HTMLElement>('[data-uuid]');
+    setPointed((old) => (cell ? (old?.cell === cell ? old : { uuid: cell.dataset.uuid!, cell }) : null));
+  };
   return (
-    <div className={`fleet ${groups.size === 1 ? 'one' : ''}`} onKeyDown={moveFocus}>
+    <div className={`fleet ${groups.size === 1 ? 'one' : groups.size > 20 ? 'many' : ''}`} onKeyDown={(e) => { if (e.key === 'Escape') setPointed(null); moveFocus(e); }}
+      onMouseOver={(e) => point(e.target)} onMouseLeave={() => setPointed(null)} onFocus={(e) => { if (e.target.matches(':focus-visible')) point(e.target); }} onBlur={() => setPointed(null)}>
       {[...groups].map(([name, list]) => <NodeGroup key={name} name={name} gpus={list} node={nodes.get(name)} metric={metric} theme={theme} tick={tick} active={current} onFocus={focus} perRow={groups.size === 1 && list.length > longRow && wide ? longRow : rowLength} />)}
+      {pointed && all.has(pointed.uuid) ? <HoverCard pointed={pointed} gpu={all.get(pointed.uuid)!} /> : null}
     </div>
   );
+}
+
+interface Pointed { uuid: string; cell: HTMLElement }
+
+/** Beside the cell, inside the window. It repeats what the GPU's page says, so nothing needs hover. */
+function HoverCard({ pointed, gpu }: { pointed: Pointed; gpu: Gpu }) {
+  const ref = useRef<HTMLDivElement>(null);
+  useLayoutEffect(() => {
+    const card = ref.current;
+    const parent = card?.offsetParent;
+    if (!card || !parent) return;
+    const outer = parent.getBoundingClientRect();
+    const cell = pointed.cell.getBoundingClientRect();
+    const size = card.getBoundingClientRect();
+    const below = cell.bottom + size.height + 30 < window.innerHeight;
+    card.style.setProperty('left', `${Math.max(4, Math.min(outer.width - size.width - 4, cell.left - outer.left))}px`);
+    card.style.setProperty('top', `${below ? cell.bottom - outer.top + 26 : cell.top - outer.top - size.height - 8}px`);
+  }, [pointed, gpu]);
+  return <div className="hover-card" ref={ref} aria-hidden="true"><GpuCard gpu={gpu} /></div>;
 }
 
 export function FleetSkeleton({ nodes = 8 }: { nodes?: number }) {
@@ -54,12 +89,13 @@ function NodeGroup({ name, gpus, node, metric, theme, tick, active, onFocus, per
   const rows = Array.from({ length: Math.ceil(gpus.length / perRow) }, (_, r) => gpus.slice(r * perRow, (r + 1) * perRow));
   const columns = perRow === longRow ? 'c16' : gpus.length > 4 ? 'c8' : 'c4';
   const tag = nodeTag(gpus, node);
+  const readings = readingsOf(gpus);
   return (
     <div className="node" role="group" aria-label={`${name}${tag ? `, ${tag.text}` : ''}`}>
       <div className="nh">
         <EntityLink className="mono-name" href={nodeUrl(name)} tabIndex={-1}>{name}</EntityLink>
         {tag ? <span className={`tag ${tag.tone}`}>{tag.text}</span> : null}
-        <span className="st num"><span>{celsius(node?.temperature_max_c)}</span><span>{power(node?.power_draw_w)}</span></span>
+        <span className="st num"><span>{celsius(readings.temperatureC)}</span><span>{power(readings.powerW)}</span></span>
       </div>
       {rows.map((row, r) => (
         <div className="node-row" key={r}>
@@ -93,7 +129,7 @@ const Cell = memo(function Cell({ gpu, metric, theme, active, onFocus }: { gpu: 
   const d = ring && ring.length > 2 && ringName ? linePath(ring.downsample(sparkPoints), { width: 50, height: 20, ...scaleOf(ringName, gpu), pad: 1 }) : '';
   const classes = ['cell', `is-${look.cell}`, look.tone !== 'none' && filled && look.glyph ? `tone-${look.tone}` : '', filled && (value.pct === null || value.pct < 8) && metric !== 'job' ? 'low' : ''].join(' ');
   return (
-    <EntityLink className={classes} style={style} href={gpuUrl(gpu.gpu_uuid)} aria-label={label} title={gpu.state_reason ?? undefined} data-roving data-uuid={gpu.gpu_uuid} tabIndex={active ? 0 : -1} onFocus={() => onFocus(gpu.gpu_uuid)}>
+    <EntityLink className={classes} style={style} href={gpuUrl(gpu.gpu_uuid)} aria-label={label} data-roving data-uuid={gpu.gpu_uuid} tabIndex={active ? 0 : -1} onFocus={() => onFocus(gpu.gpu_uuid)}>
       <span className="n num">{filled ? value.text : look.word === 'quarantined' ? 'held' : look.word}</span>
       {d ? <svg className="cell-spark" viewBox="0 0 50 20" preserveAspectRatio="none" aria-hidden="true"><path d={d} fill="none" stroke="currentColor" strokeWidth="1.2" vectorEffect="non-scaling-stroke" /></svg> : null}
       {look.glyph && (filled || look.glyph === 'lock') ? <span className="g"><Icon name={look.glyph} size={12} /></span> : null}
@@ -138,6 +174,17 @@ export function MapControls({ metric, onChange }: { metric: MapMetric; onChange:
       <Segments label="Colour by" items={mapMetrics} value={metric} onChange={(id) => onChange(id as MapMetric)} />
     </>
   );
+}
+
+/** "8 nodes × 8 H200" of the fleet on the screen. */
+export function useFleetWords(): string {
+  const gpus = useStore((s) => s.gpus);
+  return useMemo(() => {
+    if (gpus.size <= ringGpuLimit) return fleetWords(byNode(gpus.values()), shortGpuName);
+    const nodes = new Set<string>();
+    for (const g of gpus.values()) nodes.add(g.node);
+    return `${integer(nodes.size)} nodes, ${integer(gpus.size)} ${shortGpuName(gpus.values().next().value?.gpu_name)}`;
+  }, [gpus]);
 }
 
 /** "8 nodes × 8 H200", or the counts when nodes differ. */

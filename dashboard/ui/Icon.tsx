@@ -1,7 +1,7 @@
 import type { GlyphName } from '@/lib/gpu';
 
 /** Glyphs differ in shape, not only in colour. All are decoration; the words beside them carry the meaning. */
-export type IconName = GlyphName | 'yes' | 'no' | 'na' | 'moon' | 'sun' | 'find' | 'close' | 'menu' | 'copy';
+export type IconName = GlyphName | 'yes' | 'no' | 'na' | 'moon' | 'sun' | 'find' | 'close' | 'menu' | 'copy' | 'gear' | 'pin';
 
 export function Icon({ name, size = 16 }: { name: IconName; size?: number }) {
   return (
@@ -28,6 +28,8 @@ function shape(name: IconName) {
     case 'find': return <><circle cx="7" cy="7" r="4.6" {...round} strokeWidth="1.6" /><path d="m10.6 10.6 3.4 3.4" {...round} strokeWidth="1.6" /></>;
     case 'close': return <path d="m4 4 8 8m0-8-8 8" {...round} strokeWidth="1.6" />;
     case 'menu': return <path d="M2.5 4.5h11M2.5 8h11M2.5 11.5h11" {...round} strokeWidth="1.6" />;
+    case 'gear': return <><circle cx="8" cy="8" r="2.2" {...round} strokeWidth="1.4" /><path d="M8 1.6v2M8 12.4v2M1.6 8h2M12.4 8h2M3.5 3.5l1.4 1.4M11.1 11.1l1.4 1.4M12.5 3.5l-1.4 1.4M4.9 11.1l-1.4 1.4" {...round} strokeWidth="1.6" /></>;
+    case 'pin': return <path d="M6 2h4l-.6 4.2L12 8.6H4l2.6-2.4zM8 8.6V14" {...round} strokeWidth="1.4" />;
     case 'copy': return <><rect x="5.5" y="5.5" width="8" height="8" rx="1.6" {...round} strokeWidth="1.4" /><path d="M10.5 5.5v-1a2 2 0 0 0-2-2h-4a2 2 0 0 0-2 2v4a2 2 0 0 0 2 2h1" {...round} strokeWidth="1.4" /></>;
   }
 }

@@ -3,8 +3,8 @@ import { useEffect, useRef, useState } from 'react';
 import { useNavigate } from './navigation';
 import { Dialog } from './parts';
 
-const goTo: Record<string, string> = { o: '/', g: '/gpus', j: '/jobs', a: '/anomalies', c: '/carbon', n: '/nodes' };
-const offKey = 'aether.keys.off';
+const goTo: Record<string, string> = { o: '/', g: '/gpus', j: '/jobs', t: '/timeline', a: '/anomalies', c: '/carbon', n: '/nodes' };
+export const offKey = 'aether.keys.off';
 const chordMs = 1500;
 
 /** Single-key shortcuts, which a person can switch off (WCAG 2.1.4), and the list of them. */
@@ -28,6 +28,10 @@ export function Keys() {
         chordUntil.current = Date.now() + chordMs;
       } else if (event.key === '?') {
         setOpen(true);
+      } else if (event.key === 'T') {
+        // The chart the focus is in or beside: its table twin.
+        const twin = target?.closest('.chart, .panel')?.querySelector<HTMLDetailsElement>('details.twin');
+        if (twin) twin.open = !twin.open;
       } else if (event.key === '/') {
         const filter = document.querySelector<HTMLElement>('[data-filter]');
         if (filter) {
@@ -48,8 +52,11 @@ export function Keys() {
       <dl className="facts">
         <dt><kbd>Ctrl K</kbd></dt><dd>find a GPU, job, node or page</dd>
         <dt><kbd>/</kbd></dt><dd>filter of this page</dd>
-        <dt><kbd>g</kbd> then <kbd>o</kbd> <kbd>g</kbd> <kbd>j</kbd> <kbd>a</kbd> <kbd>c</kbd> <kbd>n</kbd></dt><dd>Overview, GPUs, Jobs, Anomalies, Carbon, Nodes</dd>
+        <dt><kbd>g</kbd> then <kbd>o</kbd> <kbd>g</kbd> <kbd>j</kbd> <kbd>t</kbd> <kbd>a</kbd> <kbd>c</kbd> <kbd>n</kbd></dt><dd>Overview, GPUs, Jobs, Timeline, Anomalies, Carbon, Nodes</dd>
         <dt>arrows, <kbd>Enter</kbd></dt><dd>move inside a map or table, open</dd>
+        <dt><kbd>Space</kbd></dt><dd>pin a GPU for comparison</dd>
+        <dt><kbd>T</kbd></dt><dd>the focused chart as a table</dd>
+        <dt><kbd>W</kbd> <kbd>A</kbd> <kbd>S</kbd> <kbd>D</kbd></dt><dd>zoom and pan the timeline</dd>
         <dt><kbd>?</kbd></dt><dd>this list</dd>
       </dl>
       <label className="check"><input type="checkbox" checked={!off} onChange={toggle} /> Single-key shortcuts are on</label>

@@ -26,22 +26,23 @@ function Tiles({ fleet }: { fleet: Fleet }) {
   const big = total >= 1024 * 1024;
   const unit = big ? 1024 * 1024 : 1024;
   const spareW = fleet.power_limit_w !== null && fleet.power_draw_w !== null ? fleet.power_limit_w - fleet.power_draw_w : null;
-  const kilo = (fleet.power_draw_w ?? 0) >= 1000 || (fleet.power_limit_w ?? 0) >= 10_000;
-  const w = (v: number | null): string => (kilo ? `${decimal(v === null ? null : v / 1000, 1)} kW` : `${integer(v)} W`);
+  const [watts, wattUnit] = powerUnit(Math.max(fleet.power_draw_w ?? 0, (fleet.power_limit_w ?? 0) / 10));
+  const inUnit = (v: number | null): string => short(v === null ? null : v / watts, watts > 1);
+  const w = (v: number | null): string => `${inUnit(v)} ${wattUnit}`;
   return (
     <>
       <Tile title="GPUs allocated" value={integer(fleet.gpus_allocated)} unit={`of ${integer(fleet.gpus_total)}`}
-        note={<><b>{working}</b> working · <b>{fleet.gpus_idle}</b> held idle · <b>{fleet.gpus_free}</b> free{fleet.gpus_out ? <> · <b>{fleet.gpus_out}</b> out</> : null}{fleet.gpus_no_data ? <> · <b>{fleet.gpus_no_data}</b> no data</> : null}</>}>
+        note={<><b>{integer(working)}</b> working · <b>{integer(fleet.gpus_idle)}</b> idle · <b>{integer(fleet.gpus_free)}</b> free{fleet.gpus_out ? <> · <b>{fleet.gpus_out}</b> out</> : null}{fleet.gpus_no_data ? <> · <b>{fleet.gpus_no_data}</b> no data</> : null}</>}>
         <Stack parts={[['work', working], ['idle', fleet.gpus_idle], ['free', fleet.gpus_free], ['out', fleet.gpus_out + fleet.gpus_no_data]]} />
       </Tile>
       <Tile title="Busy" value={integer(fleet.busy_pct)} unit="%" note={busyDelta}>
         <Area values={h.busy} width={96} least={20} ceiling={100} />
       </Tile>
-      <Tile title="Memory" value={decimal(fleet.memory_used_mb === null ? null : fleet.memory_used_mb / unit, big ? 1 : 0)} unit={`of ${decimal(total ? total / unit : null, big ? 1 : 0)} ${big ? 'TiB' : 'GiB'}`}
+      <Tile title="Memory" value={short(fleet.memory_used_mb === null ? null : fleet.memory_used_mb / unit, big)} unit={`of ${short(total ? total / unit : null, big)} ${big ? 'TiB' : 'GiB'}`}
         note={<>fullest GPU <b>{percent(fleet.memory_fullest_pct)}</b></>}>
         <Area values={h.memory} width={72} least={total * 0.08} ceiling={total || undefined} />
       </Tile>
-      <Tile title="Power" value={kilo ? decimal(fleet.power_draw_w === null ? null : fleet.power_draw_w / 1000, 1) : integer(fleet.power_draw_w)} unit={kilo ? 'kW' : 'W'}
+      <Tile title="Power" value={inUnit(fleet.power_draw_w)} unit={wattUnit}
         note={<>limits <b>{w(fleet.power_limit_w)}</b> · {w(spareW)} spare</>}>
         <Area values={h.power} width={96} least={(fleet.power_limit_w ?? 1000) * 0.12} />
       </Tile>
@@ -53,6 +54,10 @@ function Tiles({ fleet }: { fleet: Fleet }) {
     </>
   );
 }
+
+const powerUnit = (w: number): [number, string] => (w >= 1e6 ? [1e6, 'MW'] : w >= 1000 ? [1000, 'kW'] : [1, 'W']);
+/** One decimal while it says something. */
+const short = (v: number | null, fine: boolean): string => (fine && v !== null && v < 100 ? decimal(v, 1) : integer(v));
 
 function Tile({ title, value, unit, note, aside, children }: { title: string; value: string; unit: string; note: ReactNode; aside?: ReactNode; children: ReactNode }) {
   return (
@@ -82,7 +87,7 @@ function CarbonTile({ carbon }: { carbon: Carbon | null }) {
   );
   return (
     <Tile title="Carbon" value={integer(carbon.intensity_g_per_kwh)} unit="g/kWh" aside={aside}
-      note={<><b>{decimal(carbon.kg_per_h, (carbon.kg_per_h ?? 0) < 1 ? 2 : 1)} kg/h</b>{falls ? <> · falls to {integer(falls.intensity_g_per_kwh)} at {clock(parseTime(falls.time))}</> : ' · no cleaner hour ahead'}</>}>
+      note={<><b>{(carbon.kg_per_h ?? 0) >= 100 ? integer(carbon.kg_per_h) : decimal(carbon.kg_per_h, (carbon.kg_per_h ?? 0) < 1 ? 2 : 1)} kg/h</b>{falls ? <> · falls to {integer(falls.intensity_g_per_kwh)} at {clock(parseTime(falls.time))}</> : ' · no cleaner hour ahead'}</>}>
       <Forecast values={forecast.map((f) => f.intensity_g_per_kwh)} now={carbon.intensity_g_per_kwh} />
     </Tile>
   );
@@ -112,7 +117,7 @@ function Area({ values, width, least, ceiling }: { values: readonly number[]; wi
   const end = values[values.length - 1];
   const y = end !== undefined && end === end ? height - 3 - ((Math.min(box.high, Math.max(box.low, end)) - box.low) / (box.high - box.low || 1)) * (height - 6) : null;
   return (
-    <svg className="ch" width={width} height={height} viewBox={`0 0 ${width} ${height}`} aria-hidden="true">
+    <svg className="ch" width={width} height={height} viewBox={`0 0 ${width} ${height}`} preserveAspectRatio="none" aria-hidden="true">
       <path className="ch-area" d={areaPath(values, box)} /><path className="ch-line" d={linePath(values, box)} />
       {y !== null ? <circle className="ch-dot" cx={width} cy={y} r="2.6" /> : null}
     </svg>
@@ -128,7 +133,7 @@ function Bars({ values }: { values: readonly number[] }) {
   parts[slots - 1] = values[values.length - 1] ?? 0;
   const top = Math.max(4, ...parts);
   return (
-    <svg className="ch" width="70" height="46" viewBox="0 0 70 46" aria-hidden="true">
+    <svg className="ch" width="70" height="46" viewBox="0 0 70 46" preserveAspectRatio="none" aria-hidden="true">
       {parts.map((v, i) => <rect key={i} className={i === slots - 1 ? 'ch-bar now' : 'ch-bar'} x={i * 6} y={44 - (v / top) * 42} width="4" height={Math.max(1, (v / top) * 42)} rx="1" />)}
     </svg>
   );
@@ -140,7 +145,7 @@ function Forecast({ values, now }: { values: readonly number[]; now: number | nu
   const box = { width: 112, height: 34, ...range(all, 60), pad: 4 };
   const y = 34 - 4 - ((all[0]! - box.low) / (box.high - box.low || 1)) * 26;
   return (
-    <svg className="ch" width="112" height="34" viewBox="0 0 112 34" aria-hidden="true">
+    <svg className="ch" width="112" height="34" viewBox="0 0 112 34" preserveAspectRatio="none" aria-hidden="true">
       <path className="ch-line ahead" d={linePath(all, box)} /><circle className="ch-dot" cx="0" cy={y} r="2.6" />
     </svg>
   );

@@ -19,7 +19,7 @@ const SubmitContext = createContext<() => void>(() => {});
 export const useSubmit = (): (() => void) => useContext(SubmitContext);
 
 const tabs = [
-  { href: '/', label: 'Overview' }, { href: '/gpus', label: 'GPUs' }, { href: '/jobs', label: 'Jobs' },
+  { href: '/', label: 'Overview' }, { href: '/gpus', label: 'GPUs' }, { href: '/jobs', label: 'Jobs' }, { href: '/timeline', label: 'Timeline' },
   { href: '/anomalies', label: 'Anomalies' }, { href: '/carbon', label: 'Carbon' }, { href: '/nodes', label: 'Nodes' },
 ] as const;
 
@@ -35,7 +35,7 @@ export function Shell({ children }: { children: ReactNode }) {
       <Header onFind={() => setFinding(true)} onSubmit={() => setSubmitting(true)} />
       <Banners />
       {children}
-      <Find open={finding} onOpen={() => setFinding(true)} onClose={() => setFinding(false)} />
+      <Find open={finding} onOpen={() => setFinding(true)} onClose={() => setFinding(false)} onSubmit={() => setSubmitting(true)} />
       <Keys />
       <Dialog open={submitting} onClose={() => setSubmitting(false)} title="Submit a job" className="wide">
         <SubmitForm onDone={() => setSubmitting(false)} />
@@ -53,13 +53,14 @@ function Header({ onFind, onSubmit }: { onFind: () => void; onSubmit: () => void
       <Link className="brand" href="/"><Mark />Aether</Link>
       <div className="cluster">
         <span>{version.data?.cluster ?? 'cluster'}</span>
-        {simulated ? <span className="pill info" title="These GPUs are computed by the simulator; no hardware is behind them.">simulated GPUs</span> : null}
+        {simulated ? <span className="pill info" title="These GPUs are computed by the simulator; no hardware is behind them.">simulated</span> : null}
       </div>
       <Nav />
       <div className="grow" />
       <button className="find" type="button" onClick={onFind} aria-keyshortcuts="Control+K"><Icon name="find" size={14} /><span>Find GPU, job, node</span> <kbd>Ctrl K</kbd></button>
       <LinkState />
       <ThemeButton />
+      <Link className="ico" href="/settings" prefetch={false} aria-label="Settings"><Icon name="gear" /></Link>
       <button className="btn" type="button" onClick={onSubmit}>Submit job</button>
     </header>
   );

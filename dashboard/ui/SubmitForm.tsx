@@ -2,6 +2,7 @@
 import { useMemo, useRef, useState, type ReactNode } from 'react';
 import { ApiError, newIdempotencyKey, request } from '@/api/client';
 import type { Job } from '@/api/types';
+import { PlanView, usePlan } from './Plan';
 import { checkForm, cliOf, emptyForm, pointerField, type Form } from '@/lib/spec';
 import { jobUrl } from '@/lib/url';
 import { useWriteBlock } from './Action';
@@ -17,7 +18,6 @@ export function SubmitForm({ onDone }: { onDone?: () => void }) {
   const [touched, setTouched] = useState(false);
   const [problem, setProblem] = useState<ApiError | null>(null);
   const [busy, setBusy] = useState(false);
-  const [planned, setPlanned] = useState<string | null>(null);
   const key = useRef<string | null>(null);
   const block = useWriteBlock();
   const navigate = useNavigate();
@@ -27,23 +27,19 @@ export function SubmitForm({ onDone }: { onDone?: () => void }) {
   const set = <K extends keyof Form>(name: K, value: Form[K]): void => {
     setForm((f) => ({ ...f, [name]: value }));
     setSent({});
-    setPlanned(null);
     // Another body is another request: the server would refuse the old key.
     key.current = null;
   };
-  const send = async (dryRun: boolean): Promise<void> => {
+  const plan = usePlan(checked.spec, block === null);
+  const send = async (): Promise<void> => {
     setTouched(true);
     if (!checked.spec || block) return;
     setBusy(true);
     setProblem(null);
     key.current ??= newIdempotencyKey();
     try {
-      const response = await request(`/jobs${dryRun ? '?dry_run=true' : ''}`, { method: 'POST', body: checked.spec, headers: dryRun ? {} : { 'Idempotency-Key': key.current } });
+      const response = await request('/jobs', { method: 'POST', body: checked.spec, headers: { 'Idempotency-Key': key.current } });
       const job = (await response.json()) as Job;
-      if (dryRun) {
-        setPlanned(job.reason?.summary ?? 'The server accepts this job.');
-        return;
-      }
       key.current = null;
       onDone?.();
       navigate(jobUrl(job.number ?? job.job_id));
@@ -62,7 +58,7 @@ export function SubmitForm({ onDone }: { onDone?: () => void }) {
   };
 
   return (
-    <form className="form submit" noValidate onSubmit={(e) => { e.preventDefault(); void send(false); }}>
+    <form className="form submit" noValidate onSubmit={(e) => { e.preventDefault(); void send(); }}>
       <div className="form-main">
         <Segments label="What runs" items={[{ id: 'command', label: 'Command' }, { id: 'script', label: 'Script' }]} value={form.mode} onChange={(m) => set('mode', m as Form['mode'])} />
         {form.mode === 'command' ? (
@@ -87,6 +83,8 @@ export function SubmitForm({ onDone }: { onDone?: () => void }) {
         <Field name="env" label="Environment" hint="One NAME=value per line." error={errors.env}>{(p) => <textarea {...p} className="mono" rows={2} value={form.env} onChange={(e) => set('env', e.target.value)} spellCheck={false} placeholder="SEED=1" />}</Field>
       </div>
       <div className="form-side">
+        <h3>Where would this go?</h3>
+        <PlanView plan={plan} complete={checked.spec !== null} blocked={block !== null} />
         <h3>On the command line</h3>
         <pre className="code" tabIndex={0} aria-label="The same job on the command line">{cliOf(form)}</pre>
         <CopyButton text={cliOf(form)}>Copy as CLI</CopyButton>
@@ -95,10 +93,8 @@ export function SubmitForm({ onDone }: { onDone?: () => void }) {
       </div>
       <div className="form-foot">
         {problem ? <Problem error={problem} /> : null}
-        {planned ? <p className="planned" role="status">{planned}</p> : null}
         {block ? <p className="reason" role="status">{block}</p> : null}
         <div className="dialog-foot">
-          <button type="button" className="quiet" disabled={busy || block !== null} onClick={() => void send(true)}>Check only</button>
           <button type="submit" className="btn" disabled={busy || block !== null}>{busy ? 'Sending' : 'Submit job'}</button>
         </div>
       </div>

@@ -5,10 +5,11 @@ import { areaRange, buildPlot, plotData, type Line } from '@/lib/draw/series';
 import { clock, decimal } from '@/lib/format';
 import { useTheme } from './hooks';
 
-export interface ChartProps { title: string; unit: string; times: readonly number[]; lines: readonly Line[]; limit?: { value: number; label: string } | null; low?: number; high?: number; heightPx?: number; digits?: number; ahead?: boolean }
+export interface ChartProps { title: string; unit: string; times: readonly number[]; lines: readonly Line[]; limit?: { value: number; label: string } | null; low?: number; high?: number; heightPx?: number; digits?: number; ahead?: boolean;
+  /** Lines whose samples fall on different times: neighbours are joined. */ bridged?: boolean; quietKeys?: boolean }
 
 /** One time series panel. uPlot is loaded only where a chart is shown; a table twin says the same in words and numbers. */
-export function TimeChart({ title, unit, times, lines, limit, low, high, heightPx = 150, digits = 0, ahead = false }: ChartProps) {
+export function TimeChart({ title, unit, times, lines, limit, low, high, heightPx = 150, digits = 0, ahead = false, bridged = false, quietKeys = false }: ChartProps) {
   const host = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot | null>(null);
   const theme = useTheme();
@@ -16,7 +17,7 @@ export function TimeChart({ title, unit, times, lines, limit, low, high, heightP
   const data = useMemo(() => plotData(times, lines), [times, lines]);
   const latest = useRef(data);
   latest.current = data;
-  const shape = `${lines.map((l) => `${l.label}${l.min ? '~' : ''}`).join()}|${limit?.value}|${low}|${high}|${theme}|${heightPx}`;
+  const shape = `${lines.map((l) => `${l.label}${l.number ?? ''}${l.min ? '~' : ''}`).join()}|${limit?.value}|${low}|${high}|${theme}|${heightPx}`;
   useEffect(() => {
     const element = host.current;
     if (!element) return;
@@ -25,7 +26,7 @@ export function TimeChart({ title, unit, times, lines, limit, low, high, heightP
     const observer = new ResizeObserver(() => made?.setSize({ width: Math.max(120, element.clientWidth), height: heightPx }));
     void import('uplot').then(({ default: UPlot }) => {
       if (gone) return;
-      made = buildPlot(UPlot, element, { lines, unit, limit: limit ?? null, low, high, heightPx, ahead, syncKey: ahead ? null : 'gpu' }, latest.current);
+      made = buildPlot(UPlot, element, { lines, unit, limit: limit ?? null, low, high, heightPx, ahead, syncKey: ahead ? null : 'gpu', bridged }, latest.current);
       plot.current = made;
       observer.observe(element);
     });
@@ -48,8 +49,8 @@ export function TimeChart({ title, unit, times, lines, limit, low, high, heightP
     <section className="chart" aria-labelledby={id}>
       <div className="chart-head">
         <h3 id={id}>{title}</h3>
-        {lines.length > 1 ? <ul className="chart-keys">{lines.map((l) => <li key={l.label} className={`key-${l.color}`}>{l.label}</li>)}</ul> : null}
-        {ahead ? <span className="chart-now"><small>{unit}</small></span> : <span className="chart-now num">{decimal(first?.last, digits)} <small>{unit}</small></span>}
+        {lines.length > 1 && !quietKeys ? <ul className="chart-keys">{lines.map((l) => <li key={l.label} className={`key-${l.color}`}>{l.label}</li>)}</ul> : null}
+        {ahead ? <span className="chart-now"><small>{unit}</small></span> : <span className="chart-now num">{quietKeys && lines.length > 1 ? null : decimal(first?.last, digits)} <small>{unit}</small></span>}
       </div>
       <div ref={host} className={`chart-host h${heightPx}`} role="img" aria-label={summary} />
       <details className="twin">

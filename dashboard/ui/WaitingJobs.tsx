@@ -4,7 +4,7 @@ import { getJson } from '@/api/client';
 import type { Carbon, Explain, Job } from '@/api/types';
 import { clock, instant, memory, parseTime, plural } from '@/lib/format';
 import { byNode } from '@/lib/gpu';
-import { jobGroup, reasonChip } from '@/lib/reasons';
+import { jobGroup, reasonChip, reasonShort } from '@/lib/reasons';
 import { jobUrl } from '@/lib/url';
 import { useNow, useStore, useValues } from './hooks';
 import { EntityLink } from './navigation';
@@ -81,7 +81,7 @@ function Queue({ jobs, etas, now, axis, clean, selected, onSelect }: { jobs: Job
                 <td><EntityLink className="mono row-link" href={jobUrl(j.number)} data-roving tabIndex={j.job_id === current ? 0 : -1} onFocus={() => { setActive(j.job_id); onSelect(j); }} aria-current={j.job_id === selected ? 'true' : undefined}>{j.number}</EntityLink></td>
                 <td><b>{j.name}</b>{j.user ? ` · ${j.user}` : ''}</td>
                 <td className="num">{j.gpus}{j.gpu_mem_mb ? ` × ${memory(j.gpu_mem_mb)}` : ''}</td>
-                <td title={j.reason?.summary}><span className="chip">{reasonChip(j.reason?.code ?? (j.state === 'HELD' ? 'HELD_BY_USER' : 'NOT_YET_EVALUATED'))}</span>{j.reason?.summary ?? 'Not looked at yet'}</td>
+                <td title={j.reason?.summary}><span className="chip">{reasonChip(j.reason?.code ?? (j.state === 'HELD' ? 'HELD_BY_USER' : 'NOT_YET_EVALUATED'))}</span>{j.reason ? reasonShort(j.reason.summary) : 'Not looked at yet'}</td>
                 <td className="num e">{eta?.p50 ? `≈ ${instant(parseTime(eta.p50), now)}` : eta?.latest ? `by ${instant(parseTime(eta.latest), now)}` : <span className="none">{j.reason?.code === 'INFEASIBLE' ? 'never' : 'no estimate yet'}</span>}</td>
                 {axis ? <td className="ax"><Bar job={j} eta={eta} now={now} x={x} /></td> : null}
               </tr>

@@ -31,7 +31,9 @@ export function browserApp(): App {
   window.setInterval(() => store.checkAge(Date.now()), 500);
   window.addEventListener('online', () => stream.retryNow());
   document.addEventListener('visibilitychange', () => {
+    stream.setHidden(document.hidden);
     if (!document.hidden) stream.retryNow();
   });
+  if (document.hidden) stream.setHidden(true);
   return app;
 }

@@ -107,3 +107,12 @@ export function useTitle(title: string | null): void {
     };
   }, [title]);
 }
+
+/** Whether a person can see this page now: what nobody sees need not be asked for. */
+export function useVisible(): boolean {
+  return useSyncExternalStore(subscribeVisible, () => !document.hidden, () => true);
+}
+function subscribeVisible(listener: () => void): () => void {
+  document.addEventListener('visibilitychange', listener);
+  return () => document.removeEventListener('visibilitychange', listener);
+}

@@ -7,7 +7,7 @@ import { withQuery, type Query } from '@/lib/url';
  * Pages are prefetched without their query, so moving to one needs no server; the query is put into the address after the move.
  * That keeps the last data on the screen when the server is down, where a full load would end on the browser's error page.
  */
-export const pages = ['/', '/gpus', '/jobs', '/submit', '/anomalies', '/carbon', '/nodes'] as const;
+export const pages = ['/', '/gpus', '/jobs', '/submit', '/timeline', '/anomalies', '/carbon', '/nodes', '/settings'] as const;
 
 let waiting: { pathname: string; href: string } | null = null;
 

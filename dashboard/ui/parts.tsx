@@ -139,3 +139,8 @@ async function copy(text: string): Promise<boolean> {
     return false;
   }
 }
+
+/** The same view on the command line. */
+export function CommandButton({ text }: { text: string }) {
+  return <span className="command" title={text}><CopyButton text={text}>Copy as command</CopyButton></span>;
+}

@@ -1,10 +1,14 @@
 'use client';
 import { useMemo } from 'react';
-import type { Carbon } from '@/api/types';
-import { decimal, duration, instant, integer, missing, parseTime } from '@/lib/format';
+import type { Carbon, Job, Page } from '@/api/types';
+import { carbonMass, decimal, duration, energy, instant, integer, missing, parseTime, plural } from '@/lib/format';
+import { usageOf } from '@/lib/usage';
+import { jobGroup } from '@/lib/reasons';
+import { jobUrl, pageUrl } from '@/lib/url';
 import { Facts } from '@/ui/Facts';
-import { useNow, useStore } from '@/ui/hooks';
-import { Empty, Panel, SkeletonRows } from '@/ui/parts';
+import { useFetch, useNow, useStore, useValues } from '@/ui/hooks';
+import { EntityLink } from '@/ui/navigation';
+import { CommandButton, Empty, Panel, Problem, SkeletonRows } from '@/ui/parts';
 import { TimeChart } from '@/ui/TimeChart';
 
 export function CarbonView() {
@@ -12,8 +16,9 @@ export function CarbonView() {
   const link = useStore((s) => s.link);
   return (
     <main id="main" tabIndex={-1} className={`page ${link === 'offline' ? 'dim' : ''}`}>
-      <div className="page-head"><h1>Carbon</h1></div>
+      <div className="page-head"><h1>Carbon</h1><span className="d">how clean the grid is, and what jobs used</span><div className="grow" /><CommandButton text="aether carbon" /></div>
       {!fleet ? <Panel title="Intensity"><SkeletonRows rows={8} label="Loading carbon" /></Panel> : fleet.carbon ? <Body carbon={fleet.carbon} drawW={fleet.power_draw_w} /> : <Panel title="Intensity"><Empty><p>No carbon source is set up. The scheduler then ignores carbon.</p></Empty></Panel>}
+      <Used />
     </main>
   );
 }
@@ -43,5 +48,50 @@ function Body({ carbon, drawW }: { carbon: Carbon; drawW: number | null }) {
         {carbon.is_estimated ? <p className="pad d">An estimate is not a measurement of your grid. Figures of jobs and the fleet that use it are estimates too.</p> : null}
       </Panel>
     </>
+  );
+}
+
+const jobLimit = 1000;
+
+/** Measured energy of jobs, added up. A job without a figure is counted as such, never as 0. */
+function Used() {
+  const live = useValues(useStore((s) => s.jobs));
+  const loaded = useStore((s) => s.loaded.jobs);
+  const older = useFetch<Page<Job>>(pageUrl('/jobs', { state: 'finished', limit: String(jobLimit) }), { pollMs: 60_000 });
+  const jobs = useMemo(() => {
+    const all = new Map<string, Job>((older.data?.items ?? []).map((j) => [j.job_id, j]));
+    for (const j of live) all.set(j.job_id, j);
+    return [...all.values()].filter((j) => jobGroup(j.state) !== 'waiting' && j.attempt > 0);
+  }, [live, older.data]);
+  const users = useMemo(() => usageOf(jobs, (j) => j.user ?? 'unknown'), [jobs]);
+  const top = useMemo(() => jobs.filter((j) => j.energy_j !== null).sort((a, b) => (b.energy_j ?? 0) - (a.energy_j ?? 0)).slice(0, 12), [jobs]);
+  const delayed = live.filter((j) => jobGroup(j.state) === 'waiting' && j.reason?.code === 'CARBON_WINDOW');
+  const total = users.reduce((sum, u) => sum + (u.energyJ ?? 0), 0);
+  return (
+    <div className="columns two">
+      <Panel title="What the scheduler does with it" note={delayed.length ? plural(delayed.length, 'job') : null}>
+        {!loaded ? <SkeletonRows rows={3} label="Loading jobs" /> : delayed.length === 0 ? <Empty><p>No job waits for cleaner power now. A job may be delayed only if its owner allowed it.</p></Empty> : (
+          <ul className="lines">{delayed.map((j) => <li key={j.job_id}><EntityLink className="link mono" href={jobUrl(j.number, 'why')}>{j.number}</EntityLink><b>{j.name}</b><span className="d">{j.reason?.summary}</span></li>)}</ul>
+        )}
+        <p className="pad d">The server records no figure of what a delay saved, so none is shown.</p>
+      </Panel>
+      <Panel title="Energy by user" note={`of ${plural(jobs.length, 'job')} that ran`}>
+        {older.error ? <div className="pad"><Problem error={older.error} onRetry={older.reload} /></div> : null}
+        {!loaded ? <SkeletonRows rows={4} label="Loading jobs" /> : users.length === 0 ? <Empty><p>No job has run yet.</p></Empty> : (
+          <div className="table-box"><table className="plain usage">
+            <thead><tr><th scope="col">User</th><th scope="col">Jobs</th><th scope="col">Energy</th><th scope="col">Carbon</th><th scope="col">Share</th></tr></thead>
+            <tbody>{users.map((u) => <tr key={u.key}><th scope="row">{u.key}</th><td className="num">{u.jobs}{u.unmeasured ? <span className="d">, {u.unmeasured} without a figure</span> : null}</td><td className="num">{energy(u.energyJ)}</td><td className="num">{carbonMass(u.carbonG)}</td><td><span className="share-bar" aria-hidden="true"><span style={{ width: `${total ? (100 * (u.energyJ ?? 0)) / total : 0}%` }} /></span><span className="num">{u.energyJ === null || !total ? missing : `${Math.round((100 * u.energyJ) / total)} %`}</span></td></tr>)}</tbody>
+          </table></div>
+        )}
+      </Panel>
+      <Panel title="Jobs that used most">
+        {!loaded ? <SkeletonRows rows={4} label="Loading jobs" /> : top.length === 0 ? <Empty><p>No job has an energy figure yet.</p></Empty> : (
+          <div className="table-box"><table className="plain">
+            <thead><tr><th scope="col">Job</th><th scope="col">Name</th><th scope="col">User</th><th scope="col">Energy</th><th scope="col">Carbon</th></tr></thead>
+            <tbody>{top.map((j) => <tr key={j.job_id}><th scope="row"><EntityLink className="link mono" href={jobUrl(j.number)}>{j.number}</EntityLink></th><td>{j.name}</td><td>{j.user ?? missing}</td><td className="num">{energy(j.energy_j)}</td><td className="num">{carbonMass(j.carbon_g)}</td></tr>)}</tbody>
+          </table></div>
+        )}
+      </Panel>
+    </div>
   );
 }

@@ -6,12 +6,12 @@ import { stateLook, byNode } from '@/lib/gpu';
 import type { Line } from '@/lib/draw/series';
 import { gpuUrl, jobUrl, nodeUrl } from '@/lib/url';
 import { Action } from '@/ui/Action';
-import { AlertItem, sortedAlerts } from '@/ui/Attention';
+import { AlertItem, peersOf as peersUrl, sortedAlerts } from '@/ui/Attention';
 import { Facts } from '@/ui/Facts';
 import { ranges, useGpuHistory, type GpuHistory, type HistoryMetric, type RangeId } from '@/ui/gpu_history';
-import { useFetch, useNow, useStore, useTitle, useValues } from '@/ui/hooks';
+import { useFetch, useVisible, useNow, useStore, useTitle, useValues } from '@/ui/hooks';
 import { EntityLink, useUrlQuery } from '@/ui/navigation';
-import { CopyButton, Empty, Panel, Problem, Segments, SkeletonRows } from '@/ui/parts';
+import { CommandButton, Empty, Panel, Problem, Segments, SkeletonRows } from '@/ui/parts';
 import { StateTag } from '@/ui/StateTag';
 import { TimeChart } from '@/ui/TimeChart';
 import { PageSkeleton } from '@/ui/PageSkeleton';
@@ -21,8 +21,10 @@ export function GpuDetail({ id }: { id: string }) {
   const gpus = useStore((s) => s.gpus);
   const loaded = useStore((s) => s.loaded.gpus);
   const live = gpus.get(id) ?? [...gpus.values()].find((g) => g.gpu_id === id) ?? null;
-  const fetched = useFetch<Gpu>(loaded && !live ? `/gpus/${encodeURIComponent(id)}` : null);
-  const gpu = live ?? fetched.data;
+  // The stream's columns are rounded for the map; the page of one GPU asks for every reading it has.
+  const visible = useVisible();
+  const fetched = useFetch<Gpu>(loaded ? `/gpus/${encodeURIComponent(live?.gpu_uuid ?? id)}` : null, { pollMs: visible ? 1000 : undefined, version: live?.state });
+  const gpu = fetched.data && live ? { ...live, sample: fetched.data.sample } : live ?? fetched.data;
   useTitle(gpu ? `${gpu.node} GPU ${gpu.gpu_index}` : null);
   if (gpu) return <Detail gpu={gpu} />;
   if (fetched.error) return <Unknown what="GPU" id={id} error={fetched.error} listHref="/gpus" onRetry={fetched.reload} />;
@@ -36,6 +38,8 @@ function Detail({ gpu }: { gpu: Gpu }) {
   const since = parseTime(gpu.state_since);
   const s = gpu.sample;
   const path = `/gpus/${encodeURIComponent(gpu.gpu_uuid)}`;
+  const all = useStore((st) => st.gpus);
+  const peers = useMemo(() => peersUrl(gpu, all), [gpu, all]);
   const who = gpu.jobs.length ? `Job ${gpu.jobs.map((j) => j.number).join(', ')} keeps running; nothing new is placed here.` : 'Nothing runs on it. The scheduler will place nothing here.';
   return (
     <main id="main" tabIndex={-1} className={`page ${link === 'offline' ? 'dim' : ''}`}>
@@ -47,7 +51,8 @@ function Detail({ gpu }: { gpu: Gpu }) {
         <div className="grow" />
         {gpu.state === 'quarantined' ? <Action label="Clear" path={`${path}/clear`} confirm={{ title: 'Return this GPU to service?', effect: 'The scheduler may place jobs on it at once.', button: 'Clear' }} />
           : <Action label="Quarantine" className="quiet danger" path={`${path}/quarantine`} confirm={{ title: `Quarantine ${gpu.gpu_id}?`, effect: who, reason: { label: 'Why', placeholder: 'Xid 79 seen twice' }, button: 'Quarantine', danger: true }} />}
-        <CopyButton text={`aether gpus ${gpu.gpu_uuid}`}>Copy as command</CopyButton>
+        {peers ? <EntityLink className="quiet" href={peers}>Compare with peers</EntityLink> : null}
+        <CommandButton text={`aether gpus -o wide | grep -w ${gpu.gpu_id}`} />
       </div>
       <div className="tiles">
         <Tile label="Busy" value={percent(s?.utilization_gpu)} note={`memory controller ${percent(s?.utilization_memory_controller)}`} />

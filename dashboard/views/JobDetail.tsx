@@ -1,7 +1,7 @@
 'use client';
 import { useState } from 'react';
 import type { Explain, Gpu, Job, JobEvent, Page } from '@/api/types';
-import { carbonMass, celsius, duration, energy, instant, memory, missing, parseTime, percent, power } from '@/lib/format';
+import { carbonMass, celsius, duration, energy, featureWords, instant, memory, missing, parseTime, percent, power } from '@/lib/format';
 import { joinCommand } from '@/lib/argv';
 import { linePath } from '@/lib/draw/spark';
 import { scaleOf } from '@/lib/gpu';
@@ -10,18 +10,20 @@ import { gpuMetrics, type GpuMetric } from '@/lib/store';
 import { gpuUrl, jobUrl } from '@/lib/url';
 import { Action } from '@/ui/Action';
 import { useBackfill } from '@/ui/backfill';
-import { Facts } from '@/ui/Facts';
+import { Facts, type Fact as FactRow } from '@/ui/Facts';
 import { useApp, useFetch, useNow, useStore, useTitle } from '@/ui/hooks';
 import { LogView } from '@/ui/LogView';
 import { EntityLink, useUrlQuery } from '@/ui/navigation';
-import { Empty, Panel, Problem, SkeletonRows, Tabs } from '@/ui/parts';
+import { CommandButton, Empty, Panel, Problem, SkeletonRows, Tabs } from '@/ui/parts';
+import { Attempts } from '@/ui/Attempts';
+import { useRoutes } from '@/ui/routes';
 import { PageSkeleton } from '@/ui/PageSkeleton';
 import { PlacementView } from '@/ui/PlacementView';
 import { JobTag } from '@/ui/StateTag';
 import { Unknown } from '@/ui/Unknown';
 import { etaSentence, useExplain, WhyBody } from '@/ui/WhyCard';
 
-const tabs = [{ id: 'why', label: 'Why' }, { id: 'placement', label: 'Placement' }, { id: 'telemetry', label: 'Telemetry' }, { id: 'logs', label: 'Logs' }, { id: 'events', label: 'Events' }, { id: 'spec', label: 'Spec' }];
+const tabs = [{ id: 'why', label: 'Why' }, { id: 'placement', label: 'Placement' }, { id: 'attempts', label: 'Attempts' }, { id: 'telemetry', label: 'Telemetry' }, { id: 'logs', label: 'Logs' }, { id: 'events', label: 'Events' }, { id: 'spec', label: 'Spec' }];
 
 export function JobDetail({ id }: { id: string }) {
   const jobs = useStore((s) => s.jobs);
@@ -46,6 +48,7 @@ function Detail({ job }: { job: Job }) {
   const [opened] = useState(() => (group === 'waiting' ? 'why' : 'logs'));
   const tab = tabs.some((t) => t.id === asked) ? asked! : opened;
   const path = `/jobs/${encodeURIComponent(job.job_id)}`;
+  const routes = useRoutes();
   return (
     <main id="main" tabIndex={-1} className={`page ${link === 'offline' ? 'dim' : ''}`}>
       <div className="page-head">
@@ -53,9 +56,11 @@ function Detail({ job }: { job: Job }) {
         <JobTag state={job.state} flags={job.flags} />
         <span className="d num">{when(job, explain.data, now)}</span>
         <div className="grow" />
+        {!group || group === 'finished' ? null : extraActions.filter((a) => routes.has(`/jobs/{}/${a.verb}`) && a.fits(job.state)).map((a) => <Action key={a.verb} label={a.label} path={`${path}/${a.verb}`} confirm={{ title: `${a.label} job ${job.number}?`, effect: a.effect, button: a.label }} />)}
         {job.state === 'PENDING' ? <Action label="Hold" path={`${path}/hold`} /> : null}
         {job.state === 'HELD' ? <Action label="Release" path={`${path}/release`} /> : null}
         {group !== 'finished' ? <Action label="Cancel" className="quiet danger" path={`${path}/cancel`} confirm={{ title: `Cancel job ${job.number}?`, effect: group === 'running' ? `Its processes get TERM now and KILL after the grace time. ${job.gpu_ids.length} GPU${job.gpu_ids.length === 1 ? ' becomes' : 's become'} free.` : 'It leaves the queue. Nothing was started.', button: 'Cancel the job', danger: true }} /> : null}
+        <CommandButton text={tab === 'logs' ? `aether logs${group === 'running' ? ' -f' : ''} ${job.number}` : tab === 'why' || tab === 'placement' ? `aether why ${job.number}` : `aether show ${job.number}`} />
       </div>
       <div className="tiles">
         <Fact label="GPUs" value={String(job.gpus)} note={job.gpu_mem_mb ? `${memory(job.gpu_mem_mb)} each, shared` : 'whole GPUs'} />
@@ -68,6 +73,7 @@ function Detail({ job }: { job: Job }) {
         <Tabs name="job" label={`Job ${job.number}`} items={tabs} value={tab} onChange={(t) => query.change({ tab: t }, 'push')} />
         <div role="tabpanel" id="job-panel" aria-labelledby={`job-${tab}`} className="tab-body">
           {tab === 'why' || tab === 'placement' ? <Explained explain={explain} job={job} now={now} tab={tab} /> : null}
+          {tab === 'attempts' ? <Attempts job={job} now={now} /> : null}
           {tab === 'telemetry' ? <Telemetry job={job} /> : null}
           {tab === 'logs' ? <LogView job={job} /> : null}
           {tab === 'events' ? <Events job={job} /> : null}
@@ -77,6 +83,13 @@ function Detail({ job }: { job: Job }) {
     </main>
   );
 }
+
+/** Offered where the server has the route; the states are those of the job model, unknown ones offer nothing. */
+const extraActions: readonly { verb: string; label: string; effect: string; fits: (state: string) => boolean }[] = [
+  { verb: 'suspend', label: 'Suspend', effect: 'Its processes stop and keep their GPUs and memory until it is resumed.', fits: (s) => s === 'RUNNING' },
+  { verb: 'resume', label: 'Resume', effect: 'Its processes go on where they were.', fits: (s) => s === 'SUSPENDED' },
+  { verb: 'requeue', label: 'Requeue', effect: 'This attempt ends and the job waits again, as attempt n + 1.', fits: (s) => s === 'RUNNING' || s === 'SUSPENDED' },
+];
 
 const Fact = ({ label, value, note }: { label: string; value: string; note: string }) => <div className="tile"><h2>{label}</h2><div className="v num">{value}</div><div className="s num">{note}</div></div>;
 
@@ -138,10 +151,17 @@ function Events({ job }: { job: Job }) {
   );
 }
 
+/** What a newer server says of a job beyond what this page has a place for: by its own names. */
+const placed = new Set(['job_id', 'number', 'name', 'type', 'state', 'flags', 'user', 'queue', 'priority', 'gpus', 'gpu_mem_mb', 'share', 'time_limit_s', 'argv', 'script', 'workdir', 'env_names', 'submitted_at', 'started_at', 'ended_at', 'attempt', 'attempts', 'node', 'gpu_uuids', 'gpu_ids', 'exit', 'reason', 'energy_j', 'carbon_g']);
+function furtherFacts(job: Job): FactRow[] {
+  const empty = (v: unknown): boolean => v === null || v === undefined || v === '' || (typeof v === 'object' && Object.keys(v as object).length === 0);
+  return Object.entries(job).filter(([key, value]) => !placed.has(key) && !empty(value)).map(([key, value]) => [featureWords(key), typeof value === 'object' ? <span key={key} className="mono">{JSON.stringify(value)}</span> : String(value)] as const);
+}
+
 function SpecTab({ job }: { job: Job }) {
   return (
     <div className="spec">
-      <Facts items={[['Job id', <span key="i" className="mono">{job.job_id}</span>], ['Type', job.type], ['Share', job.share ?? missing], ['Working directory', <span key="w" className="mono">{job.workdir ?? missing}</span>], ['Environment names', job.env_names.length ? job.env_names.join(', ') : 'none'], ['Submitted', job.submitted_at]]} />
+      <Facts items={[['Job id', <span key="i" className="mono">{job.job_id}</span>], ['Type', job.type], ['Share', job.share ?? missing], ['Working directory', <span key="w" className="mono">{job.workdir ?? missing}</span>], ['Environment names', job.env_names.length ? job.env_names.join(', ') : 'none'], ['Submitted', job.submitted_at], ...furtherFacts(job)]} />
       {job.argv.length ? <><h3>Command</h3><pre className="code" tabIndex={0}>{joinCommand(job.argv)}</pre></> : null}
       {job.script ? <><h3>Script</h3><pre className="code" tabIndex={0}>{job.script}</pre></> : null}
       <p className="d">Values of environment variables are never shown. <EntityLink className="link" href={jobUrl(job.number, 'events')}>Its history</EntityLink></p>

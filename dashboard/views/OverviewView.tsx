@@ -1,11 +1,10 @@
 'use client';
 import { useMemo } from 'react';
-import { shortGpuName } from '@/lib/format';
-import { byNode, isMapMetric, type MapMetric } from '@/lib/gpu';
+import { isMapMetric, type MapMetric } from '@/lib/gpu';
 import { jobGroup } from '@/lib/reasons';
 import { Attention } from '@/ui/Attention';
 import { useBackfill } from '@/ui/backfill';
-import { FleetMap, FleetSkeleton, fleetWords, MapControls } from '@/ui/FleetMap';
+import { FleetMap, FleetSkeleton, MapControls, useFleetWords } from '@/ui/FleetMap';
 import { useStore, useValues } from '@/ui/hooks';
 import { Kpis } from '@/ui/Kpis';
 import { useUrlQuery } from '@/ui/navigation';
@@ -23,7 +22,7 @@ export function OverviewView() {
   const gpus = useStore((s) => s.gpus);
   const loaded = useStore((s) => s.loaded.gpus);
   const jobs = useValues(useStore((s) => s.jobs));
-  const groups = useMemo(() => byNode(gpus.values()), [gpus]);
+  const words = useFleetWords();
   const selectedNumber = query.get('job');
   const chosen = useMemo(() => {
     const waiting = waitingInOrder(jobs);
@@ -37,7 +36,7 @@ export function OverviewView() {
       <h1 className="vh">Overview</h1>
       <Kpis />
       <div className="body">
-        <Panel className="fleet-panel" title="Fleet" note={fleetWords(groups, shortGpuName)} aside={<MapControls metric={metric} onChange={(by) => query.change({ by: by === 'busy' ? null : by })} />}>
+        <Panel className="fleet-panel" title="Fleet" note={words} aside={<MapControls metric={metric} onChange={(by) => query.change({ by: by === 'busy' ? null : by })} />}>
           {!loaded ? <FleetSkeleton /> : gpus.size === 0 ? <EmptyFleet /> : <FleetMap metric={metric} />}
         </Panel>
         <WaitingJobs selected={chosen && jobGroup(chosen.state) === 'waiting' ? chosen.job_id : null} onSelect={(j) => query.change({ job: String(j.number) })} />

@@ -17,6 +17,8 @@ constexpr std::size_t kMostTextBytes = 8192;  // hello and subscriptions are sho
 constexpr std::size_t kMostClientTopics = 16;
 constexpr std::size_t kMostBehind = 10;  // changes a slow client is still given one by one
 constexpr int kRetryAfterMs = 1000;
+constexpr std::size_t kMostQueuedBeforeReadings = 4;  // more: this tick's readings are left out, the next are newer
+constexpr double kLeastRateHz = 0.05, kMostRateHz = 1.0;
 
 std::vector<std::string> texts_of(const nlohmann::json& message, const char* key) {
   std::vector<std::string> out;
@@ -43,7 +45,13 @@ std::optional<std::string> job_of_log_topic(const std::string& topic) {
 }  // namespace
 
 StreamHub::StreamHub(Control& control, const Clock& clock, EventLog& events, StreamOptions options)
-    : control_(control), clock_(clock), events_(events), options_(std::move(options)), stream_id_(random_hex(8)) {}
+    : control_(control),
+      clock_(clock),
+      events_(events),
+      options_(std::move(options)),
+      stream_id_(random_hex(8)),
+      epoch_(static_cast<std::uint32_t>(std::stoul(stream_id_.substr(0, 8), nullptr, 16)) | 1),
+      topics_(epoch_) {}
 StreamHub::~StreamHub() { stop(); }
 
 http::SocketHandlers StreamHub::handlers() {
@@ -83,19 +91,26 @@ void StreamHub::run() {
 }
 
 void StreamHub::tick(Mono now) {
-  if (now - last_changes_ >= options_.change_interval) {
+  const auto view = control_.view();
+  const auto since_full = now - last_full_;
+  // New readings go out as soon as the interval is nearly over, so that the stream falls into step with the agents.
+  const bool is_full = since_full >= options_.interval ||
+                       (view->version != full_version_ && since_full >= options_.interval * 4 / 5);
+  if (is_full || now - last_changes_ >= options_.change_interval) {
     last_changes_ = now;
-    const auto view = control_.view();
-    const bool is_full = now - last_full_ >= options_.interval;
     if (is_full) last_full_ = now;
+    if (is_full) full_version_ = view->version;
     const bool is_new = view->version != seen_version_;
     if (is_new) events_.observe(view);
     // Without clients nothing is encoded; the next client's hello catches up in one step.
     if (!clients_.empty() && (is_new || is_full))
-      topics_.update(view, clock_.now(), is_full ? Update::kEverything : Update::kChangesOfState);
+      topics_.update(view, clock_.now(), is_full ? Update::kEverything : Update::kChangesOfState, wanted());
     seen_version_ = view->version;
   }
-  for (auto& [key, client] : clients_) catch_up(client);
+  for (auto& [key, client] : clients_) {
+    catch_up(client);
+    send_readings(client, now);
+  }
   if (now - last_logs_ < options_.log_interval) return;
   last_logs_ = now;
   for (auto& [key, client] : clients_) poll_logs(client);
@@ -139,10 +154,11 @@ void StreamHub::on_text(Client& client, const std::string& text) {
   }
   if (type == "resync") return resync(client, text_of(*message, "topic"));
   if (type == "subscribe") {
+    set_rate(client, *message);
     for (const std::string& topic : texts_of(*message, "topics")) subscribe(client, topic);
   } else if (type == "unsubscribe") {
     for (const std::string& name : texts_of(*message, "topics")) {
-      if (const auto topic = parse_topic(name)) client.topics.erase(*topic);
+      if (const auto topic = parse_topic(name, client.has_columns)) client.topics.erase(*topic);
       client.logs.erase(name);
     }
   } else {
@@ -155,21 +171,29 @@ void StreamHub::on_hello(Client& client, const Json& message) {
     refuse(client, 400, "unsupported_proto", "this server speaks proto 1");
     return client.socket->close(1002, "unsupported proto");
   }
-  bring_up_to_date();
+  const auto encodings = texts_of(message, "encodings");
+  client.has_columns = std::find(encodings.begin(), encodings.end(), "columns-v1") != encodings.end();
+  set_rate(client, message);
+  std::vector<Topic> wanted;
+  TopicSet also;
+  for (const std::string& name : texts_of(message, "topics"))
+    if (const auto topic = parse_topic(name, client.has_columns)) {
+      wanted.push_back(*topic);
+      also.set(index_of(*topic));
+    }
+  bring_up_to_date(also);
   client.is_welcome = true;
   std::optional<std::uint64_t> resume;
   if (const auto it = message.find("resume");
       it != message.end() && it->is_object() && text_of(*it, "stream") == stream_id_)
     if (it->contains("seq") && (*it)["seq"].is_number_unsigned()) resume = (*it)["seq"].get<std::uint64_t>();
-  std::vector<Topic> wanted;
-  for (const std::string& name : texts_of(message, "topics"))
-    if (const auto topic = parse_topic(name)) wanted.push_back(*topic);
   const bool resumes = resume && std::all_of(wanted.begin(), wanted.end(),
                                              [&](Topic topic) { return topics_.held_at(topic, *resume).has_value(); });
   send(client, Json{{"type", "welcome"},
                     {"stream", stream_id_},
                     {"seq", topics_.seq()},
-                    {"epoch", 1},
+                    {"epoch", epoch_},
+                    {"encoding", client.has_columns ? "columns-v1" : "json"},
                     {"interval_ms", options_.interval.count()},
                     {"server_time", format_rfc3339(clock_.now())},
                     {"version", options_.version},
@@ -188,8 +212,8 @@ void StreamHub::on_hello(Client& client, const Json& message) {
 void StreamHub::subscribe(Client& client, const std::string& name) {
   if (client.topics.size() + client.logs.size() >= kMostClientTopics)
     return refuse(client, 429, "too_many_topics", "a client follows at most 16 topics");
-  if (const auto topic = parse_topic(name)) {
-    bring_up_to_date();
+  if (const auto topic = parse_topic(name, client.has_columns)) {
+    bring_up_to_date(TopicSet().set(index_of(*topic)));
     client.topics.try_emplace(*topic);
     return catch_up(client);
   }
@@ -205,17 +229,53 @@ void StreamHub::refuse(Client& client, int status, const std::string& code, cons
 }
 
 void StreamHub::resync(Client& client, const std::string& name) {
-  const auto topic = parse_topic(name);
+  const auto topic = parse_topic(name, client.has_columns);
   if (!topic || !client.topics.contains(*topic))
     return refuse(client, 404, "unknown_topic", "this client does not follow that topic");
   client.topics[*topic] = {};
+  if (*topic == Topic::kGpuStates) client.held_readings = 0;
   catch_up(client);
 }
 
+// A page in the background asks for fewer readings; changes of state come as ever.
+void StreamHub::set_rate(Client& client, const Json& message) {
+  const auto found = message.find("rate_hz");
+  if (found == message.end() || !found->is_number()) return;
+  const double rate = std::clamp(found->get<double>(), kLeastRateHz, kMostRateHz);
+  client.readings_every = std::chrono::milliseconds(rate >= kMostRateHz ? 0 : static_cast<int>(1000 / rate));
+  client.readings_at = {};
+}
+
+TopicSet StreamHub::wanted() const {
+  TopicSet out;
+  for (const auto& [key, client] : clients_)
+    for (const auto& [topic, unused] : client.topics) out.set(index_of(topic));
+  return out;
+}
+
 // After a time without clients the topics lag behind the view.
-void StreamHub::bring_up_to_date() {
+void StreamHub::bring_up_to_date(TopicSet also) {
   const auto view = control_.view();
-  topics_.update(view, clock_.now(), Update::kEverything);
+  topics_.update(view, clock_.now(), Update::kEverything, wanted() | also);
+}
+
+// The newest readings: a delta where the client holds the frame before, else all of them. A client that takes little
+// gets fewer and newer ones, and nothing else waits for them.
+void StreamHub::send_readings(Client& client, Mono now) {
+  const auto topic = client.topics.find(Topic::kGpuStates);
+  if (topic == client.topics.end() || !topic->second.is_live) return;
+  const Columns& columns = topics_.columns();
+  if (columns.seq() == 0 || client.held_readings == columns.seq() || now < client.readings_at) return;
+  if (client.socket->queued() > kMostQueuedBeforeReadings) return;
+  const bool same_slots = client.held_inventory == columns.inventory();
+  const SharedText delta = same_slots ? columns.delta(client.held_readings) : nullptr;
+  if (!client.socket->send_binary(delta ? delta : columns.full())) {
+    client.is_slow = true;
+    return;
+  }
+  client.held_readings = columns.seq();
+  client.held_inventory = columns.inventory();
+  client.readings_at = now + client.readings_every;
 }
 
 void StreamHub::start_over(Client& client, Topic topic, const char* reason) {

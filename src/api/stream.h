@@ -83,6 +83,11 @@ class StreamHub {
     SocketPtr socket;
     bool is_welcome = false;
     bool is_slow = false;  // its queue was full lately
+    bool has_columns = false;
+    std::chrono::milliseconds readings_every{0};  // 0: every tick
+    Mono readings_at;
+    std::uint64_t held_readings = 0;
+    std::uint32_t held_inventory = 0;
     std::map<Topic, ClientTopic> topics;
     std::map<std::string, LogFollow> logs;  // by topic name
   };
@@ -101,8 +106,11 @@ class StreamHub {
   void poll_logs(Client& client);
   void on_log(Client& client, const LogAnswer& answer);
 
-  void bring_up_to_date();
+  TopicSet wanted() const;
+  void bring_up_to_date(TopicSet also);
   void catch_up(Client& client);
+  void send_readings(Client& client, Mono now);
+  void set_rate(Client& client, const Json& message);
   bool send_snapshot(Client& client, Topic topic, ClientTopic& state);
   void start_over(Client& client, Topic topic, const char* reason);
   bool send(Client& client, const SharedText& text);
@@ -113,10 +121,11 @@ class StreamHub {
   EventLog& events_;
   const StreamOptions options_;
   const std::string stream_id_;
+  const std::uint32_t epoch_;  // the stream's id as a number, for binary frames
   const std::shared_ptr<Inbox> inbox_ = std::make_shared<Inbox>();
   std::map<http::Socket*, Client> clients_;  // the hub's thread
   TopicStore topics_;
-  std::uint64_t seen_version_ = 0;
+  std::uint64_t seen_version_ = 0, full_version_ = 0;  // of the view, at the last look and at the last full update
   Mono last_full_, last_changes_, last_logs_;
   std::atomic<bool> stopping_{false};
   std::thread thread_;

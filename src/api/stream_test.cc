@@ -1,3 +1,4 @@
+#include <cstring>
 #include <set>
 #include <thread>
 
@@ -175,6 +176,36 @@ TEST(Topics, LongSnapshotsAndDeltasComeInPartsOfABoundedSize) {
   EXPECT_EQ(by_delta.topics["jobs"], by_snapshot.topics["jobs"]);
 }
 
+TEST(Topics, EnergyOfARunningJobAloneIsNoChangeOfEverySecond) {
+  FakeControl control;
+  const JobId id = control.add_job(JobState::kRunning);
+  TopicStore store;
+  const auto update = [&] { store.update(control.view(), control.view()->at, Update::kEverything); };
+  const auto use = [&](double joules) {
+    control.publish([&](ClusterView& view) {
+      auto job = std::make_shared<Job>(*view.jobs.at(id));
+      job->attempts[0].energy_j = joules;
+      view.jobs[id] = job;
+    });
+  };
+  update();
+  const std::uint64_t start = store.seq_of(Topic::kJobs);
+  std::set<std::uint64_t> numbers;
+  for (int i = 1; i <= 40; ++i) {
+    use(i * 100.0);
+    update();
+    numbers.insert(store.seq_of(Topic::kJobs));
+  }
+  EXPECT_GE(numbers.size(), 4u);
+  EXPECT_LE(numbers.size(), 6u);
+  // The end of a job is told at once, with its last figure.
+  use(5000);
+  control.set_state(id, JobState::kCompleted);
+  update();
+  EXPECT_GT(store.seq_of(Topic::kJobs), start);
+  EXPECT_EQ(parsed(store.snapshot(Topic::kJobs)->parts[0])["items"][0]["energy_j"], 5000.0);
+}
+
 TEST(Topics, KnowHowFarBackTheyReach) {
   FakeControl control;
   control.add_gpu(0);
@@ -249,6 +280,63 @@ TEST_F(Stream, GivesWelcomeSnapshotsAndThenChanges) {
   read_until(*client, mirror, [&](const Json&) { return job_state(mirror, job) == "RUNNING"; });
   EXPECT_EQ(mirror.needs_resync, "");
   EXPECT_EQ(job_state(mirror, job), "RUNNING");
+}
+
+TEST_F(Stream, GivesReadingsAsColumnsToWhoAsksForThem) {
+  serve();
+  for (int i = 0; i < 3; ++i) control_.add_gpu(i);
+  control_.set_reading("GPU-1", 44);
+  const auto client = connect();
+  Json first = hello(nullptr, {"gpus", "nodes"});
+  first["encodings"] = {"columns-v1", "json"};
+  client->send_text(first.dump());
+  const Json welcome = next(*client);
+  EXPECT_EQ(welcome["encoding"], "columns-v1");
+  Mirror mirror;
+  Json gpus;
+  while (mirror.topics.size() < 2) {
+    const Json message = next(*client);
+    if (message["topic"] == "gpus") gpus = message;
+    mirror.apply(message);
+  }
+  ASSERT_EQ(gpus["items"].size(), 3u);
+  EXPECT_FALSE(gpus["items"][0].contains("sample"));
+  EXPECT_FALSE(mirror.topics["nodes"].items.at("n1").contains("power_draw_w"));
+  const auto next_binary = [&] {
+    for (;;) {
+      const auto frame = client->receive_frame();
+      EXPECT_TRUE(frame);
+      if (!frame || frame->opcode == 2) return frame ? frame->payload : std::string();
+    }
+  };
+  const std::string full = next_binary();
+  EXPECT_EQ(full.substr(0, 5), std::string("AEC1\x01"));
+  std::uint32_t epoch = 0, inventory = 0;
+  std::memcpy(&epoch, full.data() + 8, 4);
+  std::memcpy(&inventory, full.data() + 12, 4);
+  EXPECT_EQ(epoch, welcome["epoch"].get<std::uint32_t>());
+  EXPECT_EQ(inventory, gpus["inventory"].get<std::uint32_t>());
+  const std::string delta = next_binary();
+  EXPECT_EQ(delta.substr(0, 5), std::string("AEC1\x02"));
+  EXPECT_EQ(delta.substr(16, 8), full.substr(24, 8));  // builds on the frame before
+  client->send_text(R"({"type":"resync","topic":"gpus"})");
+  read_until(*client, mirror, [](const Json& message) { return message["type"] == "snapshot"; });
+  EXPECT_EQ(next_binary().substr(0, 5), std::string("AEC1\x01"));
+}
+
+TEST_F(Stream, AnotherGpuIsAnotherInventoryWithItsOwnSnapshot) {
+  serve();
+  control_.add_gpu(0);
+  const auto client = connect();
+  Json first = hello(nullptr, {"gpus"});
+  first["encodings"] = {"columns-v1"};
+  client->send_text(first.dump());
+  Mirror mirror;
+  const Json before = read_until(*client, mirror, [](const Json& m) { return m["type"] == "snapshot"; });
+  control_.add_gpu(1);
+  const Json after = read_until(*client, mirror, [](const Json& m) { return m["type"] == "snapshot"; });
+  EXPECT_EQ(after["items"].size(), 2u);
+  EXPECT_GT(after["inventory"], before["inventory"]);
 }
 
 TEST_F(Stream, ResumesWhereTheClientWas) {

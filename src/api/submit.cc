@@ -104,11 +104,27 @@ std::optional<SubmitRequest> read_request(const Request& request, const Json& sp
   return out;
 }
 
-Response dry_run_reply(const JobSpec& spec) {
+// What the next cycle would do with the job, as its records say it.
+Json plan_json(const SubmitReply& reply) {
+  if (reply.would_start)
+    return {{"starts_now", true},
+            {"summary", reply.would_start->summary},
+            {"placement", codec::encode_placement_record(*reply.would_start)},
+            {"wait", nullptr}};
+  if (reply.would_wait)
+    return {{"starts_now", false},
+            {"summary", reply.would_wait->summary},
+            {"placement", nullptr},
+            {"wait", codec::encode_wait_record(*reply.would_wait)}};
+  return nullptr;
+}
+
+Response dry_run_reply(const JobSpec& spec, const SubmitReply& reply) {
   return ok({{"dry_run", true},
              {"valid", true},
              {"summary", "the job is valid; nothing was stored"},
-             {"spec", codec::encode_job_spec(spec)}});
+             {"spec", codec::encode_job_spec(spec)},
+             {"plan", plan_json(reply)}});
 }
 
 void submit(Context& context, const std::shared_ptr<InFlight>& in_flight, const Request& request, const Responder& respond) {
@@ -124,7 +140,7 @@ void submit(Context& context, const std::shared_ptr<InFlight>& in_flight, const 
   send(context, in_flight, std::move(*submission), request, respond,
       [&context, request, respond, spec, dry = *dry_run](Result<SubmitReply> result) {
         if (!result) return respond(refusal_of(result.error(), request));
-        if (dry || !result->job) return respond(dry_run_reply(spec));
+        if (dry || !result->job) return respond(dry_run_reply(spec, *result));
         Response response = ok(job_json(*result->job, *context.control.view()), result->replayed ? 200 : 201);
         if (result->replayed) response.headers["Idempotent-Replayed"] = "true";
         response.headers["Location"] = "/api/v1/jobs/" + result->job->id.str();

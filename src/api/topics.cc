@@ -13,6 +13,10 @@ namespace {
 
 constexpr std::size_t kPartBytes = 256u << 10;
 constexpr std::size_t kRecentDeltas = 300;
+// Energy of running jobs goes out this seldom, unless something else changes, and so much at once: with many jobs each
+// one's turn comes later.
+constexpr int kUpdatesBetweenGrowth = 10;
+constexpr std::size_t kGrowthBytes = 6u << 10;
 constexpr std::size_t kRecentBytes = 4u << 20;
 
 std::string join(const std::vector<std::string>& texts) {
@@ -41,29 +45,79 @@ std::string_view to_string(Topic topic) {
     case Topic::kGpus: return "gpus";
     case Topic::kJobs: return "jobs";
     case Topic::kAlerts: return "alerts";
+    case Topic::kNodeStates: return "nodes";
+    case Topic::kGpuStates: return "gpus";
   }
   return "";
 }
 
-std::optional<Topic> parse_topic(std::string_view text) {
-  for (Topic topic : kTopics)
-    if (to_string(topic) == text) return topic;
+std::optional<Topic> parse_topic(std::string_view text, bool has_columns) {
+  for (Topic topic : kTopics) {
+    if (to_string(topic) != text) continue;
+    if (has_columns && topic == Topic::kNodes) return Topic::kNodeStates;
+    if (has_columns && topic == Topic::kGpus) return Topic::kGpuStates;
+    return topic;
+  }
   return std::nullopt;
 }
 
-void TopicStore::update(const std::shared_ptr<const ClusterView>& view, Time now, Update what) {
-  update_gpus(*view, what);
-  update_jobs(*view, what);
-  std::map<std::string, std::string> alerts;
-  for (const Alert& alert : view->alerts) alerts[alert.id.str()] = codec::dump(alert_json(alert, *view));
-  replace(Topic::kAlerts, std::move(alerts));
-  if (what != Update::kEverything) return;
-  std::map<std::string, std::string> nodes;
-  for (const auto& [id, node] : view->nodes) nodes[id.str()] = codec::dump(node_json(node, *view));
-  replace(Topic::kNodes, std::move(nodes));
-  fleet_view_ = view;
-  fleet_time_ = now;
-  replace(Topic::kFleet, {{"fleet", codec::dump(fleet_json(*view, now, false))}});
+void TopicStore::update(const std::shared_ptr<const ClusterView>& view, Time now, Update what, TopicSet wanted) {
+  const auto wants = [&](Topic topic) { return wanted.test(index_of(topic)); };
+  if (wants(Topic::kGpus)) update_gpus(*view, what);
+  if (wants(Topic::kJobs)) update_jobs(*view, what);
+  if (wants(Topic::kAlerts)) {
+    std::map<std::string, std::string> alerts;
+    for (const Alert& alert : view->alerts) alerts[alert.id.str()] = codec::dump(alert_json(alert, *view));
+    replace(Topic::kAlerts, std::move(alerts));
+  }
+  if (what == Update::kEverything) {
+    std::map<std::string, std::string> nodes, node_states;
+    const bool wants_nodes = wants(Topic::kNodes) || wants(Topic::kNodeStates);
+    for (const auto& [id, node] : view->nodes) {
+      if (!wants_nodes) break;
+      nlohmann::json json = node_json(node, *view);
+      if (wants(Topic::kNodes)) nodes[id.str()] = codec::dump(json);
+      for (const char* reading : {"temperature_max_c", "power_draw_w", "last_seen"}) json.erase(reading);
+      if (wants(Topic::kNodeStates)) node_states[id.str()] = codec::dump(json);
+    }
+    if (wants(Topic::kNodes)) replace(Topic::kNodes, std::move(nodes));
+    if (wants(Topic::kNodeStates)) replace(Topic::kNodeStates, std::move(node_states));
+    if (wants(Topic::kFleet)) {
+      fleet_view_ = view;
+      fleet_time_ = now;
+      replace(Topic::kFleet, {{"fleet", codec::dump(fleet_json(*view, now, false))}});
+    }
+  }
+  // Last, so that a frame of readings is the newest of its tick: a client that holds it holds everything before it.
+  if (wants(Topic::kGpuStates)) update_gpu_states(*view, now, what);
+}
+
+void TopicStore::update_gpu_states(const ClusterView& view, Time now, Update what) {
+  Changes changes;
+  if (columns_.update_inventory(view)) {
+    // Slots mean something else now: a number without a change, so that nobody goes on from the old order.
+    State& present = state(Topic::kGpuStates);
+    present.seq = ++seq_;
+    present.recent.clear();
+    present.recent_bytes = 0;
+    present.snapshot.reset();
+  }
+  for (const auto& [uuid, gpu] : view.gpus) {
+    const auto old = gpu_states_.find(uuid);
+    if (old != gpu_states_.end() && is_same_but_readings(old->second, gpu)) continue;
+    nlohmann::json json = gpu_json(gpu);
+    json.erase("sample");
+    changes.upsert.emplace_back(uuid.str(), codec::dump(json));
+    GpuView& held = gpu_states_[uuid] = gpu;
+    held.sample.reset();
+  }
+  std::erase_if(gpu_states_, [&](const auto& entry) {
+    if (view.gpus.contains(entry.first)) return false;
+    changes.remove.push_back(entry.first.str());
+    return true;
+  });
+  apply(Topic::kGpuStates, std::move(changes));
+  if (what == Update::kEverything) columns_.update_readings(view, now, ++seq_);
 }
 
 void TopicStore::update_gpus(const ClusterView& view, Update what) {
@@ -86,16 +140,40 @@ void TopicStore::update_gpus(const ClusterView& view, Update what) {
 
 void TopicStore::update_jobs(const ClusterView& view, Update what) {
   Changes changes;
+  std::size_t growth_bytes = 0;
+  bool is_growth_left = false;
+  JobId grown;
   for (const auto& [id, job] : view.jobs) {
     const auto found = view.waiting.find(id);
     const auto wait = found == view.waiting.end() ? nullptr : found->second;
     const auto old = jobs_.find(id);
     // The flag UNREACHABLE comes from the node, so running jobs are looked at again with every full update.
     const bool may_differ = what == Update::kEverything && holds_gpus(job->state);
-    if (old != jobs_.end() && !may_differ && old->second.first == job && old->second.second == wait) continue;
-    changes.upsert.emplace_back(id.str(), codec::dump(job_json(*job, view)));
-    jobs_[id] = {job, wait};
+    if (old != jobs_.end() && !may_differ && old->second.job == job && old->second.wait == wait) continue;
+    nlohmann::json json = job_json(*job, view);
+    const std::string text = codec::dump(json);
+    for (const char* growing : {"energy_j", "carbon_g"}) json.erase(growing);
+    SentJob& sent = jobs_[id];
+    std::string steady = codec::dump(json);
+    const bool only_grew = holds_gpus(job->state) && sent.steady == steady;
+    sent.job = job;
+    sent.wait = wait;
+    if (only_grew && what == Update::kChangesOfState) continue;
+    if (only_grew) ++sent.updates_since_sent;
+    if (only_grew && (sent.updates_since_sent < kUpdatesBetweenGrowth || id <= last_grown_)) continue;
+    if (only_grew && growth_bytes > kGrowthBytes) {
+      is_growth_left = true;
+      continue;
+    }
+    if (only_grew) {
+      growth_bytes += text.size();
+      grown = id;
+    }
+    sent.steady = std::move(steady);
+    sent.updates_since_sent = 0;
+    changes.upsert.emplace_back(id.str(), text);
   }
+  if (what == Update::kEverything) last_grown_ = is_growth_left ? grown : JobId();
   std::erase_if(jobs_, [&](const auto& entry) {
     if (view.jobs.contains(entry.first)) return false;
     changes.remove.push_back(entry.first.str());
@@ -192,7 +270,8 @@ std::shared_ptr<const Snapshot> TopicStore::snapshot(Topic topic) {
   auto out = std::make_shared<Snapshot>();
   out->seq = present.seq;
   for (std::size_t i = 0; i < parts.size(); ++i) {
-    const std::string numbered = parts.size() == 1 ? "" : fmt::format(R"("part":{},"of":{},)", i + 1, parts.size());
+    std::string numbered = parts.size() == 1 ? "" : fmt::format(R"("part":{},"of":{},)", i + 1, parts.size());
+    if (topic == Topic::kGpuStates) numbered += fmt::format(R"("inventory":{},)", columns_.inventory());
     out->parts.push_back(
         std::make_shared<const std::string>(fmt::format(R"({{"type":"snapshot","topic":"{}","seq":{},{}"items":[{}]}})",
                                                         to_string(topic), present.seq, numbered, join(parts[i]))));

@@ -3,6 +3,7 @@
 // newest changes for clients that are a little behind. Applying a snapshot and the deltas after it gives a later
 // snapshot. One owner thread. Texts are shared among all clients.
 #include <array>
+#include <bitset>
 #include <cstdint>
 #include <deque>
 #include <map>
@@ -12,16 +13,24 @@
 #include <string_view>
 #include <vector>
 
+#include "api/columns.h"
 #include "orchestrator/control.h"
 
 namespace aether::api {
 
 using SharedText = std::shared_ptr<const std::string>;
 
-enum class Topic { kFleet, kNodes, kGpus, kJobs, kAlerts };
+// The last two are nodes and GPUs without their readings, for clients that get those as columns; on the wire they are
+// called "nodes" and "gpus" too.
+enum class Topic { kFleet, kNodes, kGpus, kJobs, kAlerts, kNodeStates, kGpuStates };
 inline constexpr std::array kTopics = {Topic::kFleet, Topic::kNodes, Topic::kGpus, Topic::kJobs, Topic::kAlerts};
+inline constexpr std::size_t kTopicCount = 7;
+using TopicSet = std::bitset<kTopicCount>;
+inline TopicSet all_topics() { return TopicSet().set(); }
+inline std::size_t index_of(Topic topic) { return static_cast<std::size_t>(topic); }
 std::string_view to_string(Topic topic);
-std::optional<Topic> parse_topic(std::string_view text);
+// With columns, "nodes" and "gpus" mean the topics without readings.
+std::optional<Topic> parse_topic(std::string_view text, bool has_columns = false);
 
 struct Delta {
   std::uint64_t prev = 0, seq = 0;
@@ -39,7 +48,11 @@ enum class Update {
 
 class TopicStore {
  public:
-  void update(const std::shared_ptr<const ClusterView>& view, Time now, Update what);
+  explicit TopicStore(std::uint32_t epoch = 1) : columns_(epoch) {}
+
+  // Topics outside `wanted` stay as they are; the next update that wants them brings them up to date in one step.
+  void update(const std::shared_ptr<const ClusterView>& view, Time now, Update what, TopicSet wanted = all_topics());
+  const Columns& columns() const { return columns_; }
 
   std::uint64_t seq() const { return seq_; }  // of the last change of any topic
   std::uint64_t seq_of(Topic topic) const { return state(topic).seq; }
@@ -65,18 +78,27 @@ class TopicStore {
     std::vector<std::string> remove;
   };
 
-  State& state(Topic topic) { return states_[static_cast<std::size_t>(topic)]; }
-  const State& state(Topic topic) const { return states_[static_cast<std::size_t>(topic)]; }
+  State& state(Topic topic) { return states_[index_of(topic)]; }
+  const State& state(Topic topic) const { return states_[index_of(topic)]; }
   void update_gpus(const ClusterView& view, Update what);
+  void update_gpu_states(const ClusterView& view, Time now, Update what);
   void update_jobs(const ClusterView& view, Update what);
   // Topics whose objects are few: compared by their text.
   void replace(Topic topic, std::map<std::string, std::string> items);
   void apply(Topic topic, Changes changes);
   void append(Topic topic, const std::vector<std::string>& upsert, const std::vector<std::string>& remove);
 
-  std::array<State, kTopics.size()> states_;
-  std::map<GpuUuid, GpuView> gpus_;  // as last sent
-  std::map<JobId, std::pair<std::shared_ptr<const Job>, std::shared_ptr<const WaitRecord>>> jobs_;
+  std::array<State, kTopicCount> states_;
+  std::map<GpuUuid, GpuView> gpus_, gpu_states_;  // as last sent
+  Columns columns_;
+  struct SentJob {
+    std::shared_ptr<const Job> job;
+    std::shared_ptr<const WaitRecord> wait;
+    std::string steady;  // its text without the figures that grow every second
+    int updates_since_sent = 0;
+  };
+  std::map<JobId, SentJob> jobs_;
+  JobId last_grown_;  // where the next update goes on; empty: from the start
   std::shared_ptr<const ClusterView> fleet_view_;
   Time fleet_time_;
   std::uint64_t seq_ = 0;

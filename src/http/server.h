@@ -74,6 +74,8 @@ class Socket {
   virtual ~Socket() = default;
   // False when the client's queue (256 messages or 1 MiB) is full and the message was not taken.
   virtual bool send(std::shared_ptr<const std::string> text) = 0;
+  // The same as a binary frame.
+  virtual bool send_binary(std::shared_ptr<const std::string> bytes) = 0;
   virtual std::size_t queued() const = 0;
   virtual void close(int code, std::string reason) = 0;
 };

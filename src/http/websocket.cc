@@ -19,6 +19,10 @@ namespace websocket = boost::beast::websocket;
 namespace {
 
 using Text = std::shared_ptr<const std::string>;
+struct Message {
+  Text payload;  // null: no message
+  bool is_binary = false;
+};
 constexpr std::chrono::seconds kCloseTime{2};  // for the client's part in closing
 
 class Session;
@@ -32,7 +36,8 @@ class SocketQueue final : public Socket {
   void attach(std::weak_ptr<Session> session) {
     session_ = std::move(session);
   }  // before anyone else knows this object
-  bool send(Text text) override;
+  bool send(Text text) override { return push({std::move(text), false}); }
+  bool send_binary(Text bytes) override { return push({std::move(bytes), true}); }
   std::size_t queued() const override {
     std::lock_guard lock(mutex_);
     return messages_.size();
@@ -40,13 +45,13 @@ class SocketQueue final : public Socket {
   void close(int code, std::string reason) override;
 
   // For the session: the message to write now (kept in the queue until pop), or none.
-  Text front() const {
+  Message front() const {
     std::lock_guard lock(mutex_);
-    return messages_.empty() ? nullptr : messages_.front();
+    return messages_.empty() ? Message() : messages_.front();
   }
   void pop() {
     std::lock_guard lock(mutex_);
-    bytes_ -= messages_.front()->size();
+    bytes_ -= messages_.front().payload->size();
     messages_.pop_front();
   }
   std::optional<websocket::close_reason> close_request() const {
@@ -61,6 +66,7 @@ class SocketQueue final : public Socket {
   }
 
  private:
+  bool push(Message message);
   void wake();
 
   const std::size_t max_messages_;
@@ -68,7 +74,7 @@ class SocketQueue final : public Socket {
   const std::shared_ptr<Gate> gate_;
   std::weak_ptr<Session> session_;
   mutable std::mutex mutex_;
-  std::deque<Text> messages_;
+  std::deque<Message> messages_;
   std::size_t bytes_ = 0;
   std::optional<websocket::close_reason> close_request_;
   bool ended_ = false;
@@ -109,7 +115,7 @@ class Session final : public Peer, public std::enable_shared_from_this<Session> 
   const std::shared_ptr<SocketQueue> queue_;
   beast::flat_buffer buffer_;
   std::string head_;
-  Text writing_;
+  Message writing_;
   bool is_open_ = false;
   bool is_closing_ = false;
   bool is_finished_ = false;
@@ -118,13 +124,13 @@ class Session final : public Peer, public std::enable_shared_from_this<Session> 
   std::chrono::steady_clock::time_point progress_at_;
 };
 
-bool SocketQueue::send(Text text) {
+bool SocketQueue::push(Message message) {
   {
     std::lock_guard lock(mutex_);
-    if (ended_ || close_request_ || messages_.size() >= max_messages_ || bytes_ + text->size() > max_bytes_)
-      return false;
-    bytes_ += text->size();
-    messages_.push_back(std::move(text));
+    const std::size_t size = message.payload->size();
+    if (ended_ || close_request_ || messages_.size() >= max_messages_ || bytes_ + size > max_bytes_) return false;
+    bytes_ += size;
+    messages_.push_back(std::move(message));
     if (messages_.size() > 1) return true;  // the session is at it already
   }
   wake();
@@ -192,15 +198,15 @@ void Session::read() {
 }
 
 void Session::write() {
-  if (!is_open_ || writing_ || is_closing_ || is_finished_) return;
+  if (!is_open_ || writing_.payload || is_closing_ || is_finished_) return;
   writing_ = queue_->front();
-  if (!writing_) {
+  if (!writing_.payload) {
     if (const auto reason = queue_->close_request()) begin_close(*reason);
     return;
   }
-  websocket_.text(true);
-  websocket_.async_write(net::buffer(*writing_), [self = shared_from_this()](beast::error_code error, std::size_t) {
-    self->writing_.reset();
+  websocket_.binary(writing_.is_binary);
+  websocket_.async_write(net::buffer(*writing_.payload), [self = shared_from_this()](beast::error_code error, std::size_t) {
+    self->writing_ = {};
     if (error || self->is_finished_) return self->finish();
     ++self->written_;
     self->queue_->pop();
@@ -222,7 +228,7 @@ void Session::begin_close(const websocket::close_reason& reason) {
 bool Session::has_progress() {
   int unsent = 0;
   if (::ioctl(beast::get_lowest_layer(websocket_).socket().native_handle(), SIOCOUTQ, &unsent) != 0) unsent = 0;
-  const bool moved = !writing_ || written_ != watched_written_ || unsent != watched_unsent_;
+  const bool moved = !writing_.payload || written_ != watched_written_ || unsent != watched_unsent_;
   watched_written_ = written_;
   watched_unsent_ = unsent;
   return moved;

@@ -87,6 +87,9 @@ struct SubmitRequest {
 struct SubmitReply {
   std::shared_ptr<const Job> job;
   bool replayed = false;                    // the key was known with the same body
+  // Of a dry run: what a cycle would decide now, without asking the predictor. One of the two is set.
+  std::shared_ptr<const PlacementRecord> would_start{};
+  std::shared_ptr<const WaitRecord> would_wait{};
 };
 
 enum class JobAction {

@@ -155,7 +155,7 @@ void Orchestrator::apply(SubmitInput& input, Time now, Effects& effects) {
   };
   if (request.dry_run) {
     const auto valid = validate(request.spec);
-    return answer(valid ? Result<SubmitReply>(SubmitReply{}) : fail(valid.error()));
+    return answer(valid ? Result<SubmitReply>(what_if(request, now)) : fail(valid.error()));
   }
   if (!request.idempotency_key.empty()) {
     std::shared_ptr<const Job> known;

@@ -170,6 +170,7 @@ class Orchestrator {
   // planning.cc
   void plan(Time now, Effects& effects);
   SchedulerInput scheduler_input(Time now) const;
+  SubmitReply what_if(const SubmitRequest& request, Time now) const;
   PredictRequest predict_request(const Job& job, const std::vector<GpuUuid>& candidates, Time now) const;
   void adopt(Plan plan, const std::map<JobId, PredictionOutcome>& outcomes, Time now, Effects& effects);
 

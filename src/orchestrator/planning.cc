@@ -46,6 +46,34 @@ void Orchestrator::plan(Time now, Effects& effects) {
   effects.predictions = std::move(asked);
 }
 
+// The next cycle with this job in the queue, and nothing of it kept. Of a job that depends on others, or of an array,
+// one cycle says nothing: no answer.
+SubmitReply Orchestrator::what_if(const SubmitRequest& request, Time now) const {
+  if (!request.spec.depends_on.empty() || !request.spec.array.empty()) return {};
+  Job job;
+  job.id = JobId("what-if");
+  job.number = last_number_ + 1;
+  job.spec = request.spec;
+  if (job.spec.time_limit_s == 0) job.spec.time_limit_s = options_.default_time_limit_s;
+  job.user = request.user;
+  job.submitted_at = now;
+  job.state = job.spec.hold ? JobState::kHeld : JobState::kPending;
+  SchedulerInput input = scheduler_input(now);
+  input.queue.push_back(&job);
+  if (std::vector<Reason> reasons; add_time_gates(job, now, reasons), !reasons.empty())
+    input.gated[job.id] = std::move(reasons);
+  std::map<JobId, PredictionOutcome> outcomes;
+  for (const Shortlisted& entry : shortlist(input, options_.scheduler))
+    outcomes[entry.job->id].fallback_reason = "a dry run does not ask the predictor";
+  Plan plan = place(input, outcomes, options_.scheduler);
+  SubmitReply reply;
+  for (PlannedStart& start : plan.starts)
+    if (start.job == job.id) reply.would_start = std::make_shared<const PlacementRecord>(std::move(start.record));
+  for (WaitRecord& wait : plan.waits)
+    if (wait.job == job.id) reply.would_wait = std::make_shared<const WaitRecord>(std::move(wait));
+  return reply;
+}
+
 PredictRequest Orchestrator::predict_request(const Job& job, const std::vector<GpuUuid>& candidates, Time now) const {
   PredictRequest request;
   request.job_type = job.spec.type;

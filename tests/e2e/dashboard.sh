@@ -1,8 +1,11 @@
 #!/bin/bash
 # The dashboard in a real browser against the real programs: simulated GPUs, jobs that run and wait, a restart by kill -9.
-#   dashboard.sh BIN_DIR   pictures go to $AETHER_SHOTS when that is set
+#   dashboard.sh BIN_DIR            pictures go to $AETHER_SHOTS when that is set; $AETHER_E2E_GPUS: how many (64)
+#   dashboard.sh BIN_DIR scale N    an invented fleet of N GPUs (1000, 10000) behind the real API and stream:
+#                                   budgets, printed; $AETHER_SECONDS: how long (180)
 # Exit 77 (skipped) when chromium or the built dashboard is missing; a failure where CI is set.
 set -euo pipefail
+gpus=${AETHER_E2E_GPUS:-64}
 root=$(cd "$(dirname "$0")/../.." && pwd)
 bin=$1
 
@@ -15,6 +18,19 @@ command -v chromium >/dev/null || missing "chromium is not installed"
 command -v node >/dev/null || missing "node is not installed"
 [ -f "$root/dashboard/out/assets.json" ] || missing "the dashboard is not built (npm run build in dashboard/)"
 [ -d "$root/dashboard/node_modules/playwright-core" ] || missing "the dashboard's test packages are not installed (npm ci in dashboard/)"
+
+if [ "${2:-}" = scale ]; then
+  fleet=$(cd "$bin/../tests" && pwd)/dashboard_fleet
+  [ -x "$fleet" ] || missing "dashboard_fleet is not built"
+  log=$(mktemp /tmp/aether-fleet-XXXXXX)
+  # It ends with its input, which ends with this script.
+  coproc FLEET { exec "$fleet" "$3" "$root/dashboard/out" >"$log" 2>&1; }
+  trap 'kill "$FLEET_PID" 2>/dev/null || true; rm -f "$log"' EXIT
+  for _ in $(seq 100); do grep -q address "$log" && break; sleep 0.1; done
+  AETHER_URL=$(sed -n 's/.*"address":"\([^"]*\)".*/\1/p' "$log") AETHER_TOKEN=$(sed -n 's/.*"token":"\([^"]*\)".*/\1/p' "$log") \
+    node "$root/dashboard/test/e2e/scale.mjs"
+  exit
+fi
 
 state=${AETHER_E2E_STATE:-}
 first=no
@@ -30,7 +46,7 @@ start() {
   local identity=() dashboard=127.0.0.1:0 api=127.0.0.1:0
   if [ "$(id -u)" = 0 ]; then identity=(--executor-run-as nobody); fi
   if [ -f "$state/up.log" ]; then dashboard=$(address dashboard) api=$(address api); rm "$state/up.log"; fi
-  setsid "$bin/aether" up --state-dir "$state" --log-format json --node node-01 --gpus simulated:8,seed=7 \
+  setsid "$bin/aether" up --state-dir "$state" --log-format json --node node-01 --gpus "simulated:$gpus,seed=7" \
     --listen-dashboard "$dashboard" --listen-api "$api" --listen-ai 127.0.0.1:0 --listen-metrics 127.0.0.1:0 \
     "${identity[@]}" >"$state/up.log" 2>&1 </dev/null &
   echo $! >"$state/pid"
@@ -60,7 +76,7 @@ finish() {
 start
 trap finish EXIT
 for _ in $(seq 100); do
-  if [ "$("$bin/aether" gpus --no-headers -o name | wc -l)" = 8 ]; then break; fi
+  if [ "$("$bin/aether" gpus --no-headers -o name | wc -l)" = "$gpus" ]; then break; fi
   sleep 0.1
 done
 submit() { "$bin/aether" submit -q --time 30m "$@" >/dev/null; }
@@ -68,9 +84,14 @@ submit --gpus 2 --name llama-70b-sft -- sleep 900
 submit --gpus 2 --name diffusion-xl-pre -- sleep 900
 submit --gpus 1 --type inference --name whisper-serve -- sleep 900
 submit --gpus 1 --name quick -- sh -c 'for i in 1 2 3; do echo "step $i"; sleep 0.2; done'
-submit --gpus 8 --name moe-routing -- sleep 60
-submit --gpus 4 --priority 40 --name sae-train -- sleep 60
-submit --gpus 16 --priority 10 --name too-large -- sleep 60
+submit --gpus "$gpus" --name moe-routing -- sleep 60
+submit --gpus $((gpus - 2)) --priority 40 --name sae-train -- sleep 60
+submit --gpus $((gpus * 2)) --priority 10 --name too-large -- sleep 60
 sleep "${AETHER_WARM_UP_S:-8}"
-AETHER_URL=http://$(address dashboard) AETHER_TOKEN=$(cat "$state/token") AETHER_RESTART_CMD="$0 $bin restart" \
-  node "$root/dashboard/test/e2e/overview.mjs"
+export AETHER_URL AETHER_TOKEN
+AETHER_URL=http://$(address dashboard) AETHER_TOKEN=$(cat "$state/token")
+failed=0
+node "$root/dashboard/test/e2e/tasks.mjs" || failed=1
+node "$root/dashboard/test/e2e/firefox.mjs" || [ $? = 77 ] || failed=1
+AETHER_RESTART_CMD="$0 $bin restart" node "$root/dashboard/test/e2e/overview.mjs" || failed=1
+exit $failed

@@ -2,8 +2,11 @@ import type uPlot from 'uplot';
 
 /** Time series over uPlot: mean as a line, lowest and highest as a soft band, so that a long range never hides a spike. */
 export type LineColor = 'accent' | 'info' | 'warn';
-export interface Line { label: string; color: LineColor; mean: readonly (number | null)[]; min?: readonly (number | null)[]; max?: readonly (number | null)[] }
-export interface PlotOptions { lines: readonly Line[]; unit: string; limit: { value: number; label: string } | null; low?: number; high?: number; heightPx: number; ahead: boolean; syncKey: string | null }
+export interface Line { label: string; color: LineColor; /** One of several equal lines: its colour and dashes. */ number?: number; mean: readonly (number | null)[]; min?: readonly (number | null)[]; max?: readonly (number | null)[] }
+export interface PlotOptions { lines: readonly Line[]; unit: string; limit: { value: number; label: string } | null; low?: number; high?: number; heightPx: number; ahead: boolean; syncKey: string | null; bridged?: boolean }
+
+/** Eight lines that stay apart without colour: each pair of hue and dashes is used once. */
+export const lineDashes: readonly number[][] = [[], [6, 3], [2, 2], [8, 3, 2, 3], [], [6, 3], [2, 2], [8, 3, 2, 3]];
 
 export function plotData(times: readonly number[], lines: readonly Line[]): (readonly (number | null)[])[] {
   return [times.map((t) => t / 1000), ...lines.flatMap((l) => (l.min && l.max ? [l.mean, l.max, l.min] : [l.mean]))];
@@ -34,8 +37,9 @@ export function buildPlot(UPlot: typeof uPlot, host: HTMLElement, options: PlotO
   const series: uPlot.Series[] = [{}];
   const bands: uPlot.Band[] = [];
   for (const line of options.lines) {
-    const stroke = token(`--${line.color}`);
-    series.push({ label: line.label, stroke, width: 1.5, spanGaps: false, points: { show: false }, dash: options.ahead ? [3, 3] : undefined });
+    const stroke = token(line.number === undefined ? `--${line.color}` : `--series-${line.number}`);
+    const dash = options.ahead ? [3, 3] : line.number === undefined ? undefined : lineDashes[line.number % lineDashes.length];
+    series.push({ label: line.label, stroke, width: 1.5, spanGaps: options.bridged ?? false, points: { show: false }, dash: dash?.length ? dash : undefined });
     if (line.min && line.max) {
       const at = series.length;
       series.push({ label: `${line.label} highest`, stroke: 'transparent', points: { show: false } }, { label: `${line.label} lowest`, stroke: 'transparent', points: { show: false } });

@@ -101,7 +101,7 @@ describe('shell', () => {
     expect(text()).toContain('the server is 9.9.9');
   });
   it('labels simulated GPUs, and only those', async () => {
-    expect((await show(shell, { ...live, fleet: fleet({ simulated: true }) })).text()).toContain('simulated GPUs');
+    expect((await show(shell, { ...live, fleet: fleet({ simulated: true }) })).text()).toContain('simulated');
     expect((await show(shell, { ...live, fleet: fleet() })).host.querySelector('.cluster')!.textContent).not.toContain('simulated');
   });
 });

@@ -49,7 +49,8 @@ async function overview(theme) {
   const before = await page.locator('.fleet').innerText() + await page.locator('.kpis').innerText();
   await page.waitForFunction((old) => document.querySelector('.fleet').innerText + document.querySelector('.kpis').innerText !== old, before, { timeout: 8000 }).then(() => check('numbers change by themselves', true), () => check('numbers change by themselves', false));
   await page.waitForTimeout(3000);
-  check('a reading is in the browser within 2 s of its sample', lags.length > 0 && Math.max(...lags) < 2000, `${lags.length} readings, the slowest after ${Math.max(...lags)} ms`);
+  check('readings come as binary frames', lags.length > 1, `${lags.length} frames`);
+  check('a frame is in the browser within 1 s of its tick', lags.length > 0 && Math.max(...lags) < 1000, `${lags.length} frames, the slowest after ${Math.max(...lags)} ms`);
   check('the link is live', (await page.locator('.live.live').count()) === 1);
   await page.waitForTimeout(3000);
   check('nothing overflows sideways', await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth));
@@ -59,13 +60,12 @@ async function overview(theme) {
   await context.close();
 }
 
-// Milliseconds from the agent's sample to its arrival in the page, of each changed GPU of each delta.
+// Milliseconds from the server's tick to the arrival of its readings in the page, of each binary frame.
 function sampleLags(page) {
   const lags = [];
   page.on('websocket', (socket) => socket.on('framereceived', ({ payload }) => {
-    const message = JSON.parse(payload);
-    if (message.type !== 'delta' || message.topic !== 'gpus') return;
-    for (const gpu of message.upsert) if (gpu.sample) lags.push(Date.now() - Date.parse(gpu.sample.time));
+    if (typeof payload === 'string') return;
+    if (payload.subarray(0, 4).toString('latin1') === 'AEC1') lags.push(Date.now() - payload.readDoubleLE(32));
   }));
   return lags;
 }
@@ -74,11 +74,12 @@ async function everyPage() {
   const { items: gpus } = await api('/gpus');
   const { items: jobs } = await api('/jobs');
   const { items: nodes } = await api('/nodes');
-  const paths = [['gpus', '/gpus'], ['gpus-table', '/gpus?view=table'], ['submit', '/submit'], ['anomalies', '/anomalies'], ['carbon', '/carbon'], ['nodes', '/nodes'], ['jobs-waiting', '/jobs?tab=waiting'], ['jobs-finished', '/jobs?tab=finished'], ['unknown-job', '/jobs?id=999999']];
+  const paths = [['gpus', '/gpus'], ['gpus-table', '/gpus?view=table'], ['submit', '/submit'], ['timeline', '/timeline'], ['timeline-nodes', '/timeline?by=node&span=6h'], ['settings', '/settings'], ['anomalies-history', '/anomalies?tab=history'], ['anomalies', '/anomalies'], ['carbon', '/carbon'], ['nodes', '/nodes'], ['jobs-waiting', '/jobs?tab=waiting'], ['jobs-finished', '/jobs?tab=finished'], ['unknown-job', '/jobs?id=999999']];
+  if (gpus.length > 2) paths.push(['compare', `/gpus?pin=${gpus.slice(0, 3).map((g) => g.gpu_uuid).join(',')}`]);
   if (gpus[0]) paths.push(['gpu', `/gpus?id=${gpus[0].gpu_uuid}`]);
   if (nodes[0]) paths.push(['node', `/nodes?id=${nodes[0].node}`]);
   const placed = jobs.find((j) => j.node) ?? jobs[0];
-  if (placed) for (const tab of ['why', 'placement', 'telemetry', 'logs', 'events', 'spec']) paths.push([`job-${tab}`, `/jobs?id=${placed.number}&tab=${tab}`]);
+  if (placed) for (const tab of ['why', 'placement', 'attempts', 'telemetry', 'logs', 'events', 'spec']) paths.push([`job-${tab}`, `/jobs?id=${placed.number}&tab=${tab}`]);
   for (const theme of ['dark', 'light']) {
     const { context, page, errors } = await open(browser, theme);
     for (const [name, path] of paths) {
@@ -136,7 +137,7 @@ async function keyboard() {
   await page.keyboard.press('Enter');
   await page.waitForURL('**/carbon', { timeout: 5000 }).then(() => check('find opens a page', true), () => check('find opens a page', false));
   await page.setViewportSize({ width: 390, height: 844 });
-  for (const path of ['/', '/gpus', '/jobs', '/nodes', '/submit']) {
+  for (const path of ['/', '/gpus', '/jobs', '/timeline', '/anomalies', '/carbon', '/nodes', '/submit', '/settings']) {
     if ((await page.goto(`${url}${path}`)).status() !== 200) continue;
     await page.waitForTimeout(1200);
     check(`${path} fits a narrow screen`, await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), await page.evaluate(() => document.documentElement.scrollWidth));

@@ -100,3 +100,11 @@ describe('submit form', () => {
     expect(['gpus', 'env/A', 'argv/0', 'labels/x'].map(pointerField)).toEqual(['gpus', 'env', 'command', null]);
   });
 });
+
+describe('reasonShort', () => {
+  it('drops what the row says in another column, and only that', async () => {
+    const { reasonShort } = await import('@/lib/reasons');
+    expect(reasonShort('It needs 8 GPUs on one node; the most free together is 4, on node-07')).toBe('The most free together is 4, on node-07');
+    expect(reasonShort('Held by ada')).toBe('Held by ada');
+  });
+});

@@ -65,6 +65,17 @@ bool ControlPlane::deliver(Input input) {
   return true;
 }
 
+std::string ControlPlane::why(const JobId& job) {
+  if (!alive()) return "the orchestrator is not there";
+  const auto view = core_->view(clock_.now());
+  const auto waiting = view->waiting.find(job);
+  if (waiting == view->waiting.end()) return "";
+  std::string all = waiting->second->summary;
+  for (const auto& [uuid, gpu] : view->gpus)
+    all += fmt::format("; {} {} {}", uuid.str(), to_string(gpu.state), gpu.state_reason);
+  return all;
+}
+
 void ControlPlane::tick(std::uint64_t life) {
   if (life != life_) return;
   schedule_step(Duration(0));
@@ -84,7 +95,7 @@ void ControlPlane::step(std::uint64_t life) {
   ++tally_.steps;
   std::vector<Input> inputs = std::move(inbox_);
   inbox_.clear();
-  auto effects = std::make_shared<Effects>(core_->step(steady_->advance(clock_.now(), clock_.mono()), inputs));
+  auto effects = std::make_shared<Effects>(core_->step(steady_->advance(clock_.now(), clock_.mono()), clock_.mono(), inputs));
   busy_ = true;
   if (effects->writes.empty()) return finish_step(life, effects);
   world_.after(random_duration(world_.rng(), swarm_.commit_mean), [this, life, effects] { finish_step(life, effects); });

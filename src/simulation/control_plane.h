@@ -29,6 +29,8 @@ class ControlPlane {
   void heal();
 
   bool alive() const { return core_ != nullptr; }
+  // What the orchestrator itself says about a job that waits; empty when it says nothing.
+  std::string why(const JobId& job);
   // From the bus and from users. False when no process is there to take it.
   bool deliver(Input input);
 

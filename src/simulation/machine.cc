@@ -49,6 +49,11 @@ void Machine::start_agent() {
   options.node = node_;
   options.host_name = node_.str();
   options.boot_id = fmt::format("boot-{}", clock_.boot());
+  options.leader_epoch = leader_epoch_;
+  options.remember_leader = [this](std::uint64_t epoch) -> Result<void> {
+    leader_epoch_ = epoch;
+    return {};
+  };
   agent_ = std::make_unique<AgentCore>(options, *runner_, fmt::format("{}-{}", node_.str(), ++life_));
   inbox_.push_back(AgentCore::Inventory{gpus_now(), "simulated"});
   tick(life_);

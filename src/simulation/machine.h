@@ -56,6 +56,7 @@ class Machine {
   std::unique_ptr<AgentCore> agent_;
   std::uint64_t life_ = 0;
   std::uint64_t sample_seq_ = 0;
+  std::uint64_t leader_epoch_ = 0;  // on the node's disk
   bool healed_ = false;
   Duration paused_until_{0};
   std::vector<AgentCore::Input> inbox_;

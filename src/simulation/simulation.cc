@@ -56,7 +56,11 @@ class Run {
     std::vector<Execution> executions;
     for (const auto& machine : machines_)
       for (Execution& execution : machine->executions()) executions.push_back(std::move(execution));
-    if (!settled) referee_.blame("I4", "the system has not settled in its time");
+    if (!settled) {
+      referee_.blame("I4", "the system has not settled in its time");
+      for (const auto& [id, job] : disk_.jobs())
+        if (!is_terminal(job.state)) world_.trace("orchestrator", "says of " + id.str() + ": " + orchestrator_.why(id));
+    }
     referee_.judge(disk_, executions, settled);
     tally_.executions = executions.size();
     for (const auto& [id, job] : disk_.jobs()) tally_.completed += job.state == JobState::kCompleted ? 1 : 0;

@@ -35,6 +35,9 @@ class FailingStore final : public Store {
     return store_->find_job_by_idempotency_key(user, key);
   }
   Result<std::vector<JobEvent>> job_events(const JobId& id) override { return store_->job_events(id); }
+  Result<std::vector<StoredEvent>> events(std::optional<std::int64_t> after, int limit) override {
+    return store_->events(after, limit);
+  }
   Result<PlacementRecord> placement(const JobId& id) override { return store_->placement(id); }
   Result<Series> series(const SeriesQuery& query) override { return store_->series(query); }
   Result<std::vector<GpuSample>> latest_samples() override { return store_->latest_samples(); }

@@ -21,6 +21,10 @@ class FakeSocket final : public http::Socket {
     changed_.notify_all();
     return true;
   }
+  bool send_binary(std::shared_ptr<const std::string> bytes) override {
+    AETHER_ASSERT(!bytes->empty());
+    return true;
+  }
   std::size_t queued() const override { return 0; }
   void close(int code, std::string) override {
     AETHER_ASSERT(code >= 1000 && code < 5000);

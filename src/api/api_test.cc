@@ -667,7 +667,8 @@ TEST_F(ApiRoutes, EventsOfJobsComeFromTheStoreAndACursorOutlivesTheProcess) {
   serve({}, &store);
   const auto seen = [&](const std::string& query) {
     std::vector<std::string> cursors;
-    for (const Json& item : get("/api/v1/events" + query).json["items"]) cursors.push_back(item["cursor"]);
+    const Json items = get("/api/v1/events" + query).json["items"];
+    for (const Json& item : items) cursors.push_back(item["cursor"]);
     return cursors;
   };
   const auto all = seen("");

@@ -47,15 +47,21 @@ Json read_json(const std::string& path) {
   return json.is_object() ? json : Json();
 }
 
-// What a file says there; `otherwise` when it says nothing, or nothing of that kind.
+// What a file says there; `otherwise` when it says nothing. Throws for a field of another type.
 template <class Value>
 Value value_of(const Json& json, const char* key, Value otherwise) {
   const auto found = json.find(key);
-  if (found == json.end()) return otherwise;
+  return found == json.end() ? std::move(otherwise) : found->template get<Value>();
+}
+
+// A record with a field of the wrong type is as damaged as a torn one, and no record either.
+template <class Decode>
+auto decode_record(const Json& json, Decode decode) -> std::optional<decltype(decode(json))> {
+  if (!json.is_object()) return std::nullopt;
   try {
-    return found->get<Value>();
+    return decode(json);
   } catch (const Json::exception&) {
-    return otherwise;
+    return std::nullopt;
   }
 }
 
@@ -199,44 +205,44 @@ std::optional<LaunchSpec> AttemptFiles::read_launch(const Manifest& manifest) co
 }
 
 std::optional<Started> AttemptFiles::read_started() const {
-  const Json json = read_json(path("started.json"));
-  if (!json.is_object()) return std::nullopt;
-  return Started{value_of(json, "shim_pid", 0), value_of(json, "shim_start_ticks", std::uint64_t{0})};
+  return decode_record(read_json(path("started.json")), [](const Json& json) {
+    return Started{value_of(json, "shim_pid", 0), value_of(json, "shim_start_ticks", std::uint64_t{0})};
+  });
 }
 
 std::optional<RunningNote> AttemptFiles::read_running() const {
-  const Json json = read_json(path("running"));
-  if (!json.is_object()) return std::nullopt;
-  return RunningNote{value_of(json, "pid", 0), value_of(json, "start_ticks", std::uint64_t{0}), value_of(json, "session", 0),
-                     value_of(json, "limit_at_boot_ms", std::int64_t{0})};
+  return decode_record(read_json(path("running")), [](const Json& json) {
+    return RunningNote{value_of(json, "pid", 0), value_of(json, "start_ticks", std::uint64_t{0}), value_of(json, "session", 0),
+                       value_of(json, "limit_at_boot_ms", std::int64_t{0})};
+  });
 }
 
 std::optional<StopRecord> AttemptFiles::read_stop() const {
-  const Json json = read_json(path("stop.json"));
-  if (!json.is_object()) return std::nullopt;
-  return StopRecord{value_of<std::string>(json, "reason", "user_cancel")};
+  return decode_record(read_json(path("stop.json")), [](const Json& json) {
+    return StopRecord{value_of<std::string>(json, "reason", "user_cancel")};
+  });
 }
 
 std::optional<ExitRecord> AttemptFiles::read_exit() const {
-  const Json json = read_json(path("exit.json"));
-  if (!json.is_object()) return std::nullopt;
-  ExitRecord record;
-  record.complete = value_of(json, "complete", false);
-  record.exit_code = optional_number(json, "exit_code");
-  record.signal = optional_number(json, "signal");
-  record.core_dumped = value_of(json, "core_dumped", false);
-  record.cause = value_of<std::string>(json, "cause", "self");
-  record.step = parse_step(value_of<std::string>(json, "step", "none"));
-  record.error = value_of(json, "error", 0);
-  record.started_us = value_of(json, "started_us", std::int64_t{0});
-  record.ended_us = value_of(json, "ended_us", std::int64_t{0});
-  record.stdout_dropped_bytes = value_of(json, "stdout_dropped_bytes", std::uint64_t{0});
-  record.stderr_dropped_bytes = value_of(json, "stderr_dropped_bytes", std::uint64_t{0});
-  record.checkpoint = parse_checkpoint(value_of<std::string>(json, "checkpoint", "none"));
-  record.checkpoint_status = value_of(json, "checkpoint_status", 0);
-  record.early_signal_reached = value_of(json, "early_signal_reached", -1);
-  record.survivors = value_of(json, "survivors", std::vector<pid_t>{});
-  return record;
+  return decode_record(read_json(path("exit.json")), [](const Json& json) {
+    ExitRecord record;
+    record.complete = value_of(json, "complete", false);
+    record.exit_code = optional_number(json, "exit_code");
+    record.signal = optional_number(json, "signal");
+    record.core_dumped = value_of(json, "core_dumped", false);
+    record.cause = value_of<std::string>(json, "cause", "self");
+    record.step = parse_step(value_of<std::string>(json, "step", "none"));
+    record.error = value_of(json, "error", 0);
+    record.started_us = value_of(json, "started_us", std::int64_t{0});
+    record.ended_us = value_of(json, "ended_us", std::int64_t{0});
+    record.stdout_dropped_bytes = value_of(json, "stdout_dropped_bytes", std::uint64_t{0});
+    record.stderr_dropped_bytes = value_of(json, "stderr_dropped_bytes", std::uint64_t{0});
+    record.checkpoint = parse_checkpoint(value_of<std::string>(json, "checkpoint", "none"));
+    record.checkpoint_status = value_of(json, "checkpoint_status", 0);
+    record.early_signal_reached = value_of(json, "early_signal_reached", -1);
+    record.survivors = value_of(json, "survivors", std::vector<pid_t>{});
+    return record;
+  });
 }
 
 std::int64_t AttemptFiles::read_lease() const {

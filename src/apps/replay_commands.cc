@@ -21,6 +21,8 @@ struct Arguments {
   std::string trace;
   std::vector<std::string> policies;
   double load = 1;
+  double ageing_s = queueing::DispatchOptions{}.ageing_s;
+  double gpu_exponent = queueing::DispatchOptions{}.gpu_exponent;
   std::string overhead = "venus";
   std::string output = "table";
   bool no_model = false;
@@ -38,10 +40,12 @@ struct Line {
 
 bool believes(queueing::Policy policy) { return policy == queueing::Policy::kGittins || policy == queueing::Policy::kAi; }
 
-queueing::DispatchOptions dispatch_options(queueing::Policy policy, const std::string& overhead) {
+queueing::DispatchOptions dispatch_options(queueing::Policy policy, const Arguments& arguments) {
   queueing::DispatchOptions options;
   options.policy = policy;
-  options.overhead_s = overhead == "philly" ? replay::philly_overhead_s : replay::venus_overhead_s;
+  options.overhead_s = arguments.overhead == "philly" ? replay::philly_overhead_s : replay::venus_overhead_s;
+  options.ageing_s = arguments.ageing_s;
+  options.gpu_exponent = arguments.gpu_exponent;
   return options;
 }
 
@@ -56,7 +60,7 @@ Line replay_one(const replay::Trace& trace, queueing::Policy policy, const Argum
   };
   const auto before = std::chrono::steady_clock::now();
   replay::Estimator* estimator = model ? static_cast<replay::Estimator*>(&learned) : &global;
-  const auto outcome = replay::run_replay(trace, dispatch_options(policy, arguments.overhead), estimator, progress);
+  const auto outcome = replay::run_replay(trace, dispatch_options(policy, arguments), estimator, progress);
   line.took_s = std::chrono::duration<double>(std::chrono::steady_clock::now() - before).count();
   if (isatty(STDERR_FILENO) != 0) fmt::print(stderr, "\r     \r");
   line.metrics = replay::measure(trace, outcome);
@@ -117,7 +121,7 @@ int run_referee_client(const Arguments& arguments) {
   replay::Estimator& estimator = arguments.no_model ? static_cast<replay::Estimator&>(global) : learned;
   const auto policy = arguments.no_preempt ? queueing::Policy::kAi : queueing::Policy::kGittins;
   std::ios::sync_with_stdio(false);
-  return replay::serve_referee(std::cin, std::cout, std::cerr, dispatch_options(policy, arguments.overhead), estimator) ? 0 : 1;
+  return replay::serve_referee(std::cin, std::cout, std::cerr, dispatch_options(policy, arguments), estimator) ? 0 : 1;
 }
 
 }  // namespace
@@ -136,6 +140,10 @@ void add_replay_commands(CLI::App& app, int& exit_code) {
   client->add_flag("--no-preempt", arguments->no_preempt, "never stop a running job");
   for (CLI::App* command : {replay, client}) {
     command->add_flag("--no-model", arguments->no_model, "one belief for all jobs instead of the learned ones");
+    command->add_option("--ageing-s", arguments->ageing_s, "gittins: the index of a job grows e-fold with this time")
+        ->check(CLI::PositiveNumber);
+    command->add_option("--gpu-exponent", arguments->gpu_exponent, "gittins: the index is divided by GPUs to this power")
+        ->check(CLI::Range(-2.0, 2.0));
     command->add_option("--overhead", arguments->overhead, "what a preemption costs: as in venus or philly")
         ->check(CLI::IsMember({"venus", "philly"}));
   }

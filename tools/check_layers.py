@@ -10,7 +10,7 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 SRC = ROOT / "src"
 # The core may not know time, threads, locks or I/O.
-PURE = {"cluster", "scheduler", "anomaly", "model"}
+PURE = {"cluster", "scheduler", "anomaly", "model", "queueing"}
 PURE_FORBIDDEN = re.compile(
     r"(system_clock|steady_clock|high_resolution_clock)::now|\btime\(|\brand\(|std::(thread|mutex|atomic|async)\b"
     r"|\bgetenv\(|#include <(thread|mutex|atomic|fstream|iostream|condition_variable|filesystem)>")

@@ -8,6 +8,7 @@
 #include <CLI/Formatter.hpp>
 
 #include "apps/admin.h"
+#include "apps/replay_commands.h"
 #include "apps/serve.h"
 #include "client/commands.h"
 #include "config/settings.h"
@@ -99,6 +100,7 @@ int main(int argc, char** argv) {
     });
   }
 
+  aether::apps::add_replay_commands(app, exit_code);
   aether::client::add_commands(app, exit_code);
   app.require_subcommand(1);
   return aether::client::run_command_line(app, argc, argv, exit_code);

@@ -54,7 +54,7 @@ describe('timeline', () => {
 describe('anomalies', () => {
   it('group by cause, say what was measured, and carry a runbook', async () => {
     const a = alert('t/1', { kind: 'throttling', value: 88, threshold: 87, unit: '°C', gpu_id: 'node-01-2' });
-    const { host, text } = await show(<AnomaliesView />, { ...live, alerts: alerts(a, alert('x', { kind: 'from_tomorrow' })) });
+    const { host, text } = await show(<AnomaliesView />, { ...live, alerts: alerts(a, alert('x', { kind: 'from_tomorrow', since: new Date(Date.now() - 240_000).toISOString() })) });
     expect([...host.querySelectorAll('.al-group h2')].map((h) => h.textContent)).toEqual(['Throttling 1 alert', 'from tomorrow 1 alert']);
     expect(text()).toContain('Measured 88 °C, limit 87 °C.');
     expect(host.querySelector('.runbook')!.textContent).toContain('aether quarantine node-01-2');

@@ -91,21 +91,17 @@ TEST_F(DiskTest, AFullDiskRefusesSubmissionsKeepsJobsAndIsForgottenWhenThereIsRo
   for (const std::string& id : running) system_->wait_running(id);
 
   fill_disk();
-  bool was_refused = false;
-  for (int i = 0; i < 100 && !was_refused; ++i) {
+  EXPECT_TRUE(eventually(60, [&] {
     try_submit(0.1, 5, std::chrono::seconds(2));
-    was_refused = status_ == 503;
-  }
-  EXPECT_TRUE(was_refused);
+    return status_ == 503;
+  })) << status_;
   EXPECT_FALSE(system_->exit_of("orchestrator")) << "a full disk is no reason to end";
   EXPECT_EQ(system_->request("GET", "/api/v1/gpus").status, 200);
   // The jobs end while nothing can be written.
   std::this_thread::sleep_for(std::chrono::seconds(4));
 
   make_room();
-  bool was_accepted = false;
-  for (int i = 0; i < 100 && !was_accepted; ++i) was_accepted = !try_submit(0.1, 6, std::chrono::seconds(5)).empty();
-  EXPECT_TRUE(was_accepted);
+  EXPECT_TRUE(eventually(60, [&] { return !try_submit(0.1, 6, std::chrono::seconds(5)).empty(); })) << status_;
   EXPECT_FALSE(system_->exit_of("orchestrator")) << "no restart is needed";
   expect_all_is_well();
 }

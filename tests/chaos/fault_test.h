@@ -5,6 +5,7 @@
 
 #include <cstdlib>
 #include <fstream>
+#include <functional>
 #include <sstream>
 #include <thread>
 
@@ -30,6 +31,16 @@ inline std::vector<double> numbers_from(const char* variable, std::vector<double
   std::istringstream list(text);
   for (std::string number; std::getline(list, number, ',');) out.push_back(std::atof(number.c_str()));
   return out;
+}
+
+// Asks until it holds, at most so long.
+inline bool eventually(double patience_s, const std::function<bool()>& holds) {
+  const auto until = std::chrono::steady_clock::now() + std::chrono::duration<double>(patience_s);
+  while (!holds()) {
+    if (std::chrono::steady_clock::now() > until) return false;
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  }
+  return true;
 }
 
 class FaultTest : public testing::Test {

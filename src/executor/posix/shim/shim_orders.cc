@@ -150,8 +150,10 @@ void Shim::note_checkpoint_end(int status) {
 void Shim::end_checkpoint() {
   if (exit_.checkpoint == CheckpointOutcome::kRunning) exit_.checkpoint = CheckpointOutcome::kTimeout;
   checkpoint_until_ms_ = INT64_MAX;
-  for (const auto& process : find_descendants(checkpoint_pid_)) signal_process(process, SIGKILL);
+  // The parent first: a shell whose child was killed would go on with its next command.
+  const std::vector<ProcessStat> children = find_descendants(checkpoint_pid_);
   if (const auto process = read_process(checkpoint_pid_)) signal_process(*process, SIGKILL);
+  for (const auto& process : children) signal_process(process, SIGKILL);
   if (phase_ == Phase::kCheckpointing) begin_termination(kill_at_ms_);
 }
 

@@ -50,7 +50,7 @@ class FakeStore final : public Store {
   Result<void> commit(const std::vector<Write>&) override { return {}; }
   Result<void> append_samples(const std::vector<GpuSample>&) override { return {}; }
   Result<StoredState> load() override { return StoredState{}; }
-  Result<Epoch> reserve_epochs(std::uint64_t) override { return Epoch{1}; }
+  Result<Epoch> reserve_epochs(std::uint64_t, Epoch) override { return Epoch{1}; }
   Result<Job> find_job(const JobId&) override { return fail(ErrorCode::kNotFound, "none"); }
   Result<Job> find_job_by_number(std::int64_t) override { return fail(ErrorCode::kNotFound, "none"); }
   Result<std::optional<Job>> find_job_by_idempotency_key(const std::string&, const std::string&) override {

@@ -202,6 +202,15 @@ TEST_P(StoreContract, EpochsNeverRepeat) {
   }
 }
 
+TEST_P(StoreContract, EpochsAreTakenAboveThoseOfAnotherDatabase) {
+  auto first = store_->reserve_epochs(10, 1'000'000);
+  STORE_OK(first);
+  EXPECT_EQ(*first, 1'000'001u);
+  auto next = store_->reserve_epochs(10, 500);
+  STORE_OK(next);
+  EXPECT_EQ(*next, 1'000'011u) << "a lower bound takes nothing back";
+}
+
 TEST_P(StoreContract, JobsArePagedNewestFirstWithFilters) {
   for (std::int64_t number = 1; number <= 25; ++number) {
     Job job = contract::make_job(number);

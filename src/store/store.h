@@ -113,15 +113,18 @@ class Store {
   virtual ~Store() = default;
 
   // All or nothing, on disk when it returns. kConflict: a GPU is already allocated, or an idempotency key or job number
-  // is taken (nothing was written). kIo: the disk failed; the process must not go on.
+  // is taken, or another orchestrator has taken over (nothing was written). kIo: the disk failed; the process must not
+  // go on. kUnavailable: perhaps it is on disk all the same, only the answer was lost; before anything else is committed
+  // either the same writes are committed again, which never writes them twice, or load() tells what is there.
   virtual Result<void> commit(const std::vector<Write>& writes) = 0;
 
   // Idempotent on (gpu_uuid, sample_time). May lose the last second at a power cut, never more.
   virtual Result<void> append_samples(const std::vector<GpuSample>& samples) = 0;
 
   virtual Result<StoredState> load() = 0;
-  // A new epoch block: returns a value above every epoch ever handed out; the next `count` values belong to the caller.
-  virtual Result<Epoch> reserve_epochs(std::uint64_t count) = 0;
+  // A new epoch block: returns a value above every epoch ever handed out and above `above`; the next `count` values belong
+  // to the caller. kConflict: another orchestrator has taken over.
+  virtual Result<Epoch> reserve_epochs(std::uint64_t count, Epoch above = 0) = 0;
 
   virtual Result<std::vector<Job>> find_jobs(const JobQuery& query) = 0;
   virtual Result<Job> find_job(const JobId& id) = 0;

@@ -2,7 +2,9 @@
 
 #include <fmt/format.h>
 #include <libpq-fe.h>
+#include <poll.h>
 
+#include <cerrno>
 #include <string_view>
 #include <thread>
 
@@ -152,19 +154,48 @@ tl::unexpected<Error> PostgresConnection::error(PGresult* result) {
   const char* severity = result ? PQresultErrorField(result, PG_DIAG_SEVERITY_NONLOCALIZED) : nullptr;
   const bool ended = !state || (severity && std::string_view(severity) != "ERROR");
   broken_ = broken_ || ended || PQstatus(connection_) != CONNECTION_OK;
-  if (broken_) return unavailable(text ? text : PQerrorMessage(connection_));
+  const std::string_view said = text ? text : PQerrorMessage(connection_);
+  if (broken_) return unavailable(said.empty() ? "no answer in time" : said);
   return fail(error_code(state), fmt::format("PostgreSQL: {} ({})", text ? text : "no text", state));
+}
+
+PGresult* PostgresConnection::execute(const char* sql) {
+  if (answer_within_.count() == 0) return PQexec(connection_, sql);
+  return PQsendQuery(connection_, sql) == 1 ? await_result() : nullptr;
+}
+
+PGresult* PostgresConnection::await_result() {
+  const auto deadline = steady_clock::now() + answer_within_;
+  PGresult* last = nullptr;
+  while (true) {
+    while (PQisBusy(connection_) == 1) {
+      const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - steady_clock::now());
+      const bool endless = answer_within_.count() == 0;
+      pollfd entry{PQsocket(connection_), POLLIN, 0};
+      const int ready = endless || left.count() > 0 ? poll(&entry, 1, endless ? -1 : static_cast<int>(left.count())) : 0;
+      if (ready < 0 && errno == EINTR) continue;
+      if (ready > 0 && PQconsumeInput(connection_) == 1) continue;
+      broken_ = true;  // late words of this session would answer the wrong question
+      PQclear(last);
+      return nullptr;
+    }
+    PGresult* next = PQgetResult(connection_);
+    if (next == nullptr) return last;
+    PQclear(last);
+    last = next;
+  }
 }
 
 Result<std::string> PostgresConnection::prepare(std::string_view sql) {
   const std::string name = fmt::format("s{:x}", std::hash<std::string_view>{}(sql));
   if (prepared_.contains(name)) return name;
   if (prepared_.size() >= kMaxStatements) {
-    ResultHandle done(PQexec(connection_, "DEALLOCATE ALL"));
+    ResultHandle done(execute("DEALLOCATE ALL"));
     if (!succeeded(done)) return error(done.get());
     prepared_.clear();
   }
-  ResultHandle done(PQprepare(connection_, name.c_str(), std::string(sql).c_str(), 0, nullptr));
+  const bool sent = PQsendPrepare(connection_, name.c_str(), std::string(sql).c_str(), 0, nullptr) == 1;
+  ResultHandle done(sent ? await_result() : nullptr);
   if (!succeeded(done)) return error(done.get());
   prepared_.insert(name);
   return name;
@@ -181,15 +212,16 @@ Result<SqlResult> PostgresConnection::run(std::string_view sql, const SqlParamet
     texts.push_back(encode_value(parameter));
     values.push_back(texts.back() ? texts.back()->c_str() : nullptr);
   }
-  ResultHandle result(PQexecPrepared(connection_, name->c_str(), static_cast<int>(values.size()),
-                                     values.data(), nullptr, nullptr, 0));
+  const bool sent = PQsendQueryPrepared(connection_, name->c_str(), static_cast<int>(values.size()), values.data(),
+                                        nullptr, nullptr, 0) == 1;
+  ResultHandle result(sent ? await_result() : nullptr);
   if (!succeeded(result)) return error(result.get());
   return read_result(result.get());
 }
 
 Result<void> PostgresConnection::run_script(const std::string& sql) {
   if (!connection_) return unavailable("not connected");
-  ResultHandle result(PQexec(connection_, sql.c_str()));
+  ResultHandle result(execute(sql.c_str()));
   if (!succeeded(result)) return error(result.get());
   return {};
 }
@@ -198,7 +230,7 @@ Result<void> PostgresConnection::begin(Access access) {
   // A session that died while it was idle shows at its next use: then once more on a new one.
   for (int attempt = 0;; ++attempt) {
     AETHER_TRY(ensure_connected());
-    ResultHandle result(PQexec(connection_, access == Access::kWrite
+    ResultHandle result(execute(access == Access::kWrite
                                                 ? "BEGIN; SELECT pg_current_xact_id()"
                                                 : "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"));
     if (succeeded(result)) {
@@ -211,7 +243,7 @@ Result<void> PostgresConnection::begin(Access access) {
 }
 
 Result<void> PostgresConnection::commit() {
-  ResultHandle result(PQexec(connection_, "COMMIT"));
+  ResultHandle result(execute("COMMIT"));
   const std::string transaction_id = std::exchange(transaction_id_, "");
   if (succeeded(result)) {
     if (std::string_view(PQcmdStatus(result.get())) == "COMMIT") return {};
@@ -242,7 +274,7 @@ Result<void> PostgresConnection::resolve_commit(const std::string& transaction_i
 void PostgresConnection::rollback() noexcept {
   transaction_id_.clear();
   if (!is_alive() || PQtransactionStatus(connection_) == PQTRANS_IDLE) return;
-  ResultHandle result(PQexec(connection_, "ROLLBACK"));
+  ResultHandle result(execute("ROLLBACK"));
 }
 
 Result<std::int64_t> PostgresConnection::copy_in(const std::string& copy_sql, std::string_view content) {

@@ -27,6 +27,9 @@ class PostgresConnection final : public SqlConnection {
     // How long a commit whose connection broke is looked up before its outcome is given up as unknown.
     std::chrono::milliseconds resolve_commit_for{5'000};
   };
+  // From here on a server that does not answer a statement within this time is taken to be away, as if the connection had
+  // broken; 0, as at first, waits without end. Not for COPY.
+  void answer_within(std::chrono::milliseconds longest) { answer_within_ = longest; }
   // kUnavailable when the server does not answer.
   static Result<std::unique_ptr<PostgresConnection>> open(Options options);
   ~PostgresConnection() override;
@@ -55,13 +58,17 @@ class PostgresConnection final : public SqlConnection {
   Result<void> ensure_connected();
   Result<void> resolve_commit(const std::string& transaction_id);
   Result<std::string> prepare(std::string_view sql);
+  // The last result of what was sent; null when nothing came in time.
+  pg_result* await_result();
+  pg_result* execute(const char* sql);
   tl::unexpected<Error> error(pg_result* result);
   tl::unexpected<Error> unavailable(std::string_view reason) const;
 
   const Options options_;
   pg_conn* connection_ = nullptr;
   std::unordered_set<std::string> prepared_;
-  bool broken_ = false;         // the server has ended the session
+  std::chrono::milliseconds answer_within_{0};
+  bool broken_ = false;         // the server has ended the session, or says nothing any more
   std::string transaction_id_;  // of the write transaction that is open
   std::chrono::steady_clock::time_point next_attempt_{};
 };

@@ -18,11 +18,14 @@ using store::Dialect;
 using store::PostgresConnection;
 using store::SqlConnection;
 
+constexpr std::chrono::seconds kReadWithin{30};
+
 store::ConnectionPool::Opener reader_of(const std::string& url) {
   return [url]() -> Result<std::unique_ptr<SqlConnection>> {
     auto connection =
-        PostgresConnection::open({.url = url, .session_settings = "SET statement_timeout = '30s'"});
+        PostgresConnection::open({.url = url, .session_settings = fmt::format("SET statement_timeout = '{}s'", kReadWithin.count())});
     if (!connection) return fail(connection.error());
+    (*connection)->answer_within(kReadWithin + std::chrono::seconds(1));
     return std::unique_ptr<SqlConnection>(std::move(*connection));
   };
 }
@@ -58,8 +61,16 @@ class OpenPostgresStore final : public PostgresStore {
             }) {}
 
   Result<void> commit(const std::vector<Write>& writes) override {
-    return jobs_.write(
-        [&](PostgresConnection& connection) { return store::apply_writes(connection, writes); });
+    bool landed = false;
+    auto done = jobs_.write([&](PostgresConnection& connection) -> Result<void> {
+      if (unanswered_) AETHER_TRY(look_up_commit(connection, landed));
+      if (landed) return {};
+      AETHER_TRY(lock_->leadership().record(connection, last_commit_ + 1));
+      return store::apply_writes(connection, writes);
+    });
+    unanswered_ = !done && done.error().code == ErrorCode::kUnavailable;
+    if (done) ++last_commit_;
+    return done;
   }
 
   Result<void> append_samples(const std::vector<GpuSample>& samples) override {
@@ -70,12 +81,21 @@ class OpenPostgresStore final : public PostgresStore {
     return done;
   }
 
-  Result<StoredState> load() override { return store::read_value<StoredState>(readers_, store::load_state); }
+  // A commit whose answer was lost may not land behind the reader's back: the writer's new session settles it first.
+  Result<StoredState> load() override {
+    if (unanswered_) {
+      bool landed = false;
+      AETHER_TRY(jobs_.write([&](PostgresConnection& connection) { return look_up_commit(connection, landed); }));
+      unanswered_ = false;
+      if (landed) ++last_commit_;
+    }
+    return store::read_value<StoredState>(readers_, store::load_state);
+  }
 
-  Result<Epoch> reserve_epochs(std::uint64_t count) override {
+  Result<Epoch> reserve_epochs(std::uint64_t count, Epoch above) override {
     Epoch first = 0;
-    AETHER_TRY(jobs_.write([&](PostgresConnection& connection) -> Result<void> {
-      auto reserved = store::reserve_epochs(connection, count);
+    AETHER_TRY(write_as_leader([&](SqlConnection& connection) -> Result<void> {
+      auto reserved = store::reserve_epochs(connection, count, above);
       if (!reserved) return fail(reserved.error());
       first = *reserved;
       return {};
@@ -143,7 +163,7 @@ class OpenPostgresStore final : public PostgresStore {
       return done;
     });
     if (!kept) log::warn("store", "partitions or compression are behind", {{"reason", kept.error().message}});
-    AETHER_TRY(jobs_.write([&](PostgresConnection& connection) -> Result<void> {
+    AETHER_TRY(write_as_leader([&](SqlConnection& connection) -> Result<void> {
       auto alerts = store::remove_cleared_alerts(connection, now - retention_.cleared_alerts);
       if (!alerts) return fail(alerts.error());
       *removed += static_cast<std::uint64_t>(*alerts);
@@ -155,6 +175,13 @@ class OpenPostgresStore final : public PostgresStore {
   StoreInfo info() const override { return info_; }
 
  private:
+  Result<void> write_as_leader(const std::function<Result<void>(SqlConnection&)>& body) {
+    return jobs_.write([&](PostgresConnection& connection) -> Result<void> {
+      AETHER_TRY(lock_->leadership().confirm(connection));
+      return body(connection);
+    });
+  }
+
   Result<void> append(const std::vector<GpuSample>& samples, store::SampleCopy::Mode mode) {
     return telemetry_.use([&](PostgresConnection& connection) {
       auto done = in_transaction(connection, Access::kWrite, [&] {
@@ -165,8 +192,17 @@ class OpenPostgresStore final : public PostgresStore {
     });
   }
 
+  Result<void> look_up_commit(PostgresConnection& connection, bool& landed) const {
+    auto last = lock_->leadership().last_commit(connection);
+    if (!last) return fail(last.error());
+    landed = *last == last_commit_ + 1;
+    return {};
+  }
+
   const store::Retention retention_;
   const StoreInfo info_;
+  std::int64_t last_commit_ = 0;  // the last one that was answered; this and the next are the committing thread's
+  bool unanswered_ = false;       // the one behind it was sent, and nobody knows what became of it
   const std::unique_ptr<store::WriterLock> lock_;  // used by jobs_ whenever it connects
   const std::unique_ptr<store::SampleStorage> storage_;
   const std::unique_ptr<store::SampleCopy> copy_;
@@ -183,7 +219,8 @@ Result<void> connect(const std::string& url, Parts& parts) {
                                 .session_settings = "SET synchronous_commit = on",
                                 .on_connect = [lock = parts.lock.get()](PostgresConnection& connection) {
                                   return lock->take(connection);
-                                }});
+                                },
+                                .resolve_commit_for = std::chrono::milliseconds(0)});  // commit() knows better
   if (!jobs) return fail(jobs.error());
   parts.jobs = std::move(*jobs);
   auto telemetry = PostgresConnection::open({.url = url, .session_settings = "SET synchronous_commit = off"});
@@ -229,6 +266,7 @@ Result<std::unique_ptr<Store>> PostgresStore::open(Options options) {
   AETHER_TRY(connect(options.url, parts));
   AETHER_TRY(prepare_schema(parts));
   AETHER_TRY(parts.lock->become_leader(*parts.jobs));
+  parts.jobs->answer_within(options.answer_within);
   parts.copy = std::make_unique<store::SampleCopy>(*parts.storage);
   AETHER_TRY(parts.copy->load(*parts.telemetry));
   auto state = store::read_telemetry_state(*parts.telemetry);

@@ -5,9 +5,9 @@
 //   jobs       synchronous_commit=on: a commit is on disk when it returns.
 //   telemetry  synchronous_commit=off, on a connection of its own: a crash of the server may take the last
 //   samples.
-// While the server is away every call returns kUnavailable; connections come back by themselves. A commit
-// during which the connection broke is looked up on the server: it returns what really happened, or after 5 s
-// kUnavailable with the advice to load() again.
+// While the server is away, or says nothing any more, every call returns kUnavailable; connections come back by
+// themselves. A commit whose answer was lost is recognised when it is committed again, by its number in the leader's row.
+#include <chrono>
 #include <memory>
 #include <string>
 
@@ -22,6 +22,7 @@ class PostgresStore : public Store {
     std::string url;  // DATABASE_URL: postgres://user:password@host:port/database?...
     store::Retention retention = {};
     std::size_t readers = 4;
+    std::chrono::milliseconds answer_within{4'000};  // of one statement about jobs; longer: the server is away
   };
   // kInvalidArgument: the URL can't be read (the error never repeats it). kUnavailable: the server does not
   // answer. kConflict: another orchestrator writes there. kUnsupported: a newer Aether made the schema.

@@ -4,6 +4,7 @@
 #include <thread>
 
 #include "store/contract_test.h"
+#include "store/postgres/cutting_proxy.h"
 #include "store/postgres/postgres_connection.h"
 #include "store/postgres/test_server.h"
 
@@ -147,6 +148,123 @@ TEST_F(PostgresStoreTest, AnOrchestratorThatWasOvertakenWritesNothingMore) {
   const auto refused = (*opened)->commit({PutJob{contract::make_job(2)}});
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().code, ErrorCode::kConflict) << refused.error().message;
+}
+
+// No session is cut and no lock is lost: only the transaction itself can notice.
+TEST_F(PostgresStoreTest, AnOvertakenOrchestratorIsStoppedInsideItsNextTransaction) {
+  auto opened = open();
+  ASSERT_TRUE(opened) << opened.error().message;
+  auto other = store::PostgresConnection::open({.url = database_->url(), .session_settings = ""});
+  ASSERT_TRUE(other) << other.error().message;
+  ASSERT_TRUE((*other)->run_script("UPDATE leader SET leader_epoch = leader_epoch + 1"));
+  const auto refused = (*opened)->commit({PutJob{contract::make_job(2)}});
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, ErrorCode::kConflict);
+  EXPECT_NE(refused.error().message.find("another orchestrator has taken over"), std::string::npos)
+      << refused.error().message;
+  EXPECT_EQ((*opened)->reserve_epochs(1).error().code, ErrorCode::kConflict);
+  EXPECT_EQ((*opened)->maintain(contract::kStart).error().code, ErrorCode::kConflict);
+  auto state = (*opened)->load();
+  ASSERT_TRUE(state) << state.error().message;
+  EXPECT_TRUE(state->live_jobs.empty());
+  EXPECT_EQ(state->last_epoch, 0u);
+}
+
+// The store behind a proxy that cuts its connection at a COMMIT.
+class PostgresCutTest : public PostgresStoreTest {
+ protected:
+  void SetUp() override {
+    PostgresStoreTest::SetUp();
+    if (IsSkipped() || HasFatalFailure()) return;
+    if (!server_->can_restart()) GTEST_SKIP() << "SKIPPED: the server of AETHER_TEST_DATABASE_URL has no socket of ours";
+    const std::string url = database_->url();
+    const std::size_t host = url.find("host=") + 5;
+    auto started = store::CuttingProxy::start(url.substr(host));
+    ASSERT_TRUE(started) << started.error().message;
+    proxy_ = std::move(*started);
+    auto opened = PostgresStore::open(options_for(url.substr(0, host) + proxy_->directory()));
+    ASSERT_TRUE(opened) << opened.error().message;
+    store_ = std::move(*opened);
+    const Job job = contract::make_job(1);
+    ASSERT_TRUE(store_->commit({PutJob{job}}));
+    job_ = job.id;
+  }
+  // An event is a plain insert: committed twice it is there twice.
+  Write event(const std::string& reason) const {
+    return PutEvent{{job_, contract::kStart, "PENDING", "PENDING", "user", reason, 0, 0}};
+  }
+  std::vector<std::string> reasons() {
+    std::vector<std::string> found;
+    auto events = store_->job_events(job_);
+    EXPECT_TRUE(events);
+    if (events)
+      for (const JobEvent& event : *events) found.push_back(event.reason);
+    return found;
+  }
+  void commit_until_answered(const std::vector<Write>& writes) {
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+    while (std::chrono::steady_clock::now() < deadline) {
+      const auto done = store_->commit(writes);
+      if (done) return;
+      ASSERT_EQ(done.error().code, ErrorCode::kUnavailable) << done.error().message;
+      std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    }
+    FAIL() << "no commit went through";
+  }
+  std::unique_ptr<store::CuttingProxy> proxy_;
+  std::unique_ptr<Store> store_;
+  JobId job_;
+};
+
+TEST_F(PostgresCutTest, ACommitWhoseAnswerWasLostIsNotWrittenASecondTime) {
+  std::vector<std::string> expected;
+  for (int round = 0; round < 6; ++round) {
+    const auto cut = round % 2 == 0 ? store::CuttingProxy::Cut::kAfterCommit : store::CuttingProxy::Cut::kBeforeCommit;
+    expected.push_back("round " + std::to_string(round));
+    proxy_->cut(cut);
+    const auto first = store_->commit({event(expected.back())});
+    ASSERT_FALSE(first);
+    ASSERT_EQ(first.error().code, ErrorCode::kUnavailable) << first.error().message;
+    ASSERT_EQ(proxy_->cuts(), round + 1);
+    commit_until_answered({event(expected.back())});
+    EXPECT_EQ(reasons(), expected);
+  }
+}
+
+TEST_F(PostgresCutTest, AServerThatSaysNothingAnyMoreIsNotWaitedForWithoutEnd) {
+  store_.reset();
+  const std::string url = database_->url();
+  auto options = options_for(url.substr(0, url.find("host=") + 5) + proxy_->directory());
+  options.answer_within = std::chrono::milliseconds(300);
+  auto opened = PostgresStore::open(options);
+  ASSERT_TRUE(opened) << opened.error().message;
+  store_ = std::move(*opened);
+  proxy_->cut(store::CuttingProxy::Cut::kWhileSilent);
+  const auto first = store_->commit({event("silence")});
+  ASSERT_FALSE(first);
+  EXPECT_EQ(first.error().code, ErrorCode::kUnavailable) << first.error().message;
+  commit_until_answered({event("silence")});
+  EXPECT_EQ(reasons(), (std::vector<std::string>{"silence"}));
+}
+
+TEST_F(PostgresCutTest, AfterALostAnswerLoadTellsWhatIsThereAndOtherWritesMayFollow) {
+  for (const auto cut : {store::CuttingProxy::Cut::kAfterCommit, store::CuttingProxy::Cut::kBeforeCommit}) {
+    const auto before = reasons();
+    proxy_->cut(cut);
+    ASSERT_FALSE(store_->commit({event("lost")}));
+    Result<StoredState> state = store_->load();
+    for (int attempt = 0; attempt < 1000 && !state; ++attempt) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(20));
+      state = store_->load();
+    }
+    ASSERT_TRUE(state) << state.error().message;
+    auto expected = before;
+    if (cut == store::CuttingProxy::Cut::kAfterCommit) expected.push_back("lost");
+    EXPECT_EQ(reasons(), expected);
+    ASSERT_TRUE(store_->commit({event("other")}));
+    expected.push_back("other");
+    EXPECT_EQ(reasons(), expected);
+  }
 }
 
 TEST_F(PostgresStoreTest, ACommitCutAfterItWasSentReportsWhatHappened) {

@@ -1,9 +1,8 @@
 #pragma once
-// The single writer of a database: an advisory lock that lives as long as its connection, and a count of
-// leaders.
-#include <cstdint>
-
+// The single writer of a database: an advisory lock that lives as long as its connection, and the leader's epoch, which
+// holds also where the lock was lost unnoticed.
 #include "store/postgres/postgres_connection.h"
+#include "store/sql/leadership.h"
 
 namespace aether::store {
 
@@ -13,10 +12,11 @@ class WriterLock {
   // orchestrator had it while this one was cut off.
   Result<void> take(PostgresConnection& connection);
   // Once, after the schema is there: this process is the leader now.
-  Result<void> become_leader(PostgresConnection& connection);
+  Result<void> become_leader(PostgresConnection& connection) { return leadership_.take(connection); }
+  const Leadership& leadership() const { return leadership_; }
 
  private:
-  std::int64_t leader_epoch_ = 0;  // 0 = not yet
+  Leadership leadership_{Dialect::kPostgres};
 };
 
 }  // namespace aether::store

@@ -11,7 +11,7 @@
 namespace aether::store {
 
 Result<void> apply_writes(SqlConnection& connection, const std::vector<Write>& writes);
-Result<Epoch> reserve_epochs(SqlConnection& connection, std::uint64_t count);
+Result<Epoch> reserve_epochs(SqlConnection& connection, std::uint64_t count, Epoch above);
 // Alerts that were cleared before `before`. Returns rows removed.
 Result<std::int64_t> remove_cleared_alerts(SqlConnection& connection, Time before);
 

@@ -130,9 +130,11 @@ Result<void> apply_writes(SqlConnection& connection, const std::vector<Write>& w
   return {};
 }
 
-Result<Epoch> reserve_epochs(SqlConnection& connection, std::uint64_t count) {
-  auto updated = connection.run("UPDATE epochs SET last_epoch = last_epoch + $1 RETURNING last_epoch",
-                                {static_cast<std::int64_t>(count)});
+Result<Epoch> reserve_epochs(SqlConnection& connection, std::uint64_t count, Epoch above) {
+  auto updated = connection.run(
+      "UPDATE epochs SET last_epoch = CASE WHEN last_epoch > $2 THEN last_epoch ELSE $2 END + $1 "
+      "RETURNING last_epoch",
+      {static_cast<std::int64_t>(count), static_cast<std::int64_t>(above)});
   if (!updated) return fail(updated.error());
   if (updated->rows.size() != 1) return fail(ErrorCode::kCorrupt, "the table epochs has lost its row");
   return static_cast<Epoch>(updated->rows.front().integer(0)) - count + 1;

@@ -6,6 +6,7 @@
 #include "base/files.h"
 #include "store/sql/connection_pool.h"
 #include "store/sql/job_tables.h"
+#include "store/sql/leadership.h"
 #include "store/sql/maintenance.h"
 #include "store/sqlite/directory_lock.h"
 #include "store/sqlite/sample_table.h"
@@ -31,9 +32,11 @@ store::ConnectionPool::Opener reader_of(const std::string& path, store::Durabili
 
 class OpenSqliteStore final : public SqliteStore {
  public:
-  OpenSqliteStore(const Options& options, std::unique_ptr<store::DirectoryLock> lock, store::OpenedFile jobs,
-                  store::OpenedFile telemetry, store::SampleTable samples, std::int64_t rolled_until_us)
+  OpenSqliteStore(const Options& options, std::unique_ptr<store::DirectoryLock> lock, store::Leadership leadership,
+                  store::OpenedFile jobs, store::OpenedFile telemetry, store::SampleTable samples,
+                  std::int64_t rolled_until_us)
       : lock_(std::move(lock)),
+        leadership_(leadership),
         retention_(options.retention),
         info_{"sqlite", sqlite3_libversion(), jobs.schema_version, options.directory},
         jobs_(std::move(jobs.connection)),
@@ -50,7 +53,7 @@ class OpenSqliteStore final : public SqliteStore {
             store::remove_raw_samples) {}
 
   Result<void> commit(const std::vector<Write>& writes) override {
-    return jobs_.write([&](SqliteConnection& connection) { return store::apply_writes(connection, writes); });
+    return write_as_leader([&](SqlConnection& connection) { return store::apply_writes(connection, writes); });
   }
 
   Result<void> append_samples(const std::vector<GpuSample>& samples) override {
@@ -69,10 +72,10 @@ class OpenSqliteStore final : public SqliteStore {
         job_readers_, [](SqlConnection& connection) { return store::load_state(connection); });
   }
 
-  Result<Epoch> reserve_epochs(std::uint64_t count) override {
+  Result<Epoch> reserve_epochs(std::uint64_t count, Epoch above) override {
     Epoch first = 0;
-    AETHER_TRY(jobs_.write([&](SqliteConnection& connection) -> Result<void> {
-      auto reserved = store::reserve_epochs(connection, count);
+    AETHER_TRY(write_as_leader([&](SqlConnection& connection) -> Result<void> {
+      auto reserved = store::reserve_epochs(connection, count, above);
       if (!reserved) return fail(reserved.error());
       first = *reserved;
       return {};
@@ -140,7 +143,7 @@ class OpenSqliteStore final : public SqliteStore {
   Result<std::uint64_t> maintain(Time now) override {
     auto removed = maintenance_.run(now);
     if (!removed) return removed;
-    AETHER_TRY(jobs_.write([&](SqliteConnection& connection) -> Result<void> {
+    AETHER_TRY(write_as_leader([&](SqlConnection& connection) -> Result<void> {
       auto alerts = store::remove_cleared_alerts(connection, now - retention_.cleared_alerts);
       if (!alerts) return fail(alerts.error());
       *removed += static_cast<std::uint64_t>(*alerts);
@@ -152,7 +155,15 @@ class OpenSqliteStore final : public SqliteStore {
   StoreInfo info() const override { return info_; }
 
  private:
+  Result<void> write_as_leader(const std::function<Result<void>(SqlConnection&)>& body) {
+    return jobs_.write([&](SqliteConnection& connection) -> Result<void> {
+      AETHER_TRY(leadership_.confirm(connection));
+      return body(connection);
+    });
+  }
+
   const std::unique_ptr<store::DirectoryLock> lock_;  // first in, last out
+  const store::Leadership leadership_;
   const store::Retention retention_;
   const StoreInfo info_;
   store::LockedConnection<SqliteConnection> jobs_;
@@ -173,6 +184,8 @@ Result<std::unique_ptr<Store>> SqliteStore::open(Options options) {
   auto jobs = store::open_for_writing(options.directory + "/jobs.db", store::Durability::kEveryCommit,
                                       store::Check::kAfterUncleanStop, store::sqlite_jobs_migrations());
   if (!jobs) return fail(jobs.error());
+  store::Leadership leadership(Dialect::kSqlite);
+  AETHER_TRY(in_transaction(*jobs->connection, Access::kWrite, [&] { return leadership.take(*jobs->connection); }));
   auto telemetry =
       store::open_for_writing(options.directory + "/telemetry.db", store::Durability::kEventually,
                               store::Check::kNever, store::sqlite_telemetry_migrations());
@@ -181,7 +194,7 @@ Result<std::unique_ptr<Store>> SqliteStore::open(Options options) {
   if (!state) return fail(state.error());
   store::SampleTable samples;
   AETHER_TRY(samples.load(*telemetry->connection));
-  return std::unique_ptr<Store>(new OpenSqliteStore(options, std::move(*lock), std::move(*jobs),
+  return std::unique_ptr<Store>(new OpenSqliteStore(options, std::move(*lock), leadership, std::move(*jobs),
                                                     std::move(*telemetry), std::move(samples),
                                                     state->rolled_1m));
 }

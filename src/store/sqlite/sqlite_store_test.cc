@@ -52,6 +52,26 @@ TEST(SqliteStore, ASecondWriterIsRefusedAndNamesTheFirst) {
   EXPECT_TRUE(SqliteStore::open({directory.path}));
 }
 
+// Its lock lies on a disk that two machines share and only one of them honours.
+TEST(SqliteStore, AnOvertakenOrchestratorIsStoppedInsideItsNextTransaction) {
+  TemporaryDirectory directory;
+  auto store = SqliteStore::open({directory.path});
+  ASSERT_TRUE(store) << store.error().message;
+  auto other = store::SqliteConnection::open(directory.path + "/jobs.db", store::Access::kWrite,
+                                             store::Durability::kEveryCommit);
+  ASSERT_TRUE(other) << other.error().message;
+  ASSERT_TRUE((*other)->run_script("UPDATE leader SET leader_epoch = leader_epoch + 1"));
+  const auto refused = (*store)->commit({PutJob{contract::make_job(1)}});
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, ErrorCode::kConflict);
+  EXPECT_NE(refused.error().message.find("another orchestrator has taken over"), std::string::npos)
+      << refused.error().message;
+  EXPECT_EQ((*store)->reserve_epochs(1).error().code, ErrorCode::kConflict);
+  auto state = (*store)->load();
+  ASSERT_TRUE(state) << state.error().message;
+  EXPECT_TRUE(state->live_jobs.empty());
+}
+
 TEST(SqliteStore, AnAttemptOfAJobThatIsNotStoredIsRefused) {
   TemporaryDirectory directory;
   auto store = SqliteStore::open({directory.path});

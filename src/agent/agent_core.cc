@@ -146,8 +146,8 @@ void AgentCore::obey(const StartCommand& command) {
   if (!repeated) {  // what is known gets its answer again, however late
     if (!lease_valid(now_))
       return refuse(command.attempt, command.epoch, "LEASE_EXPIRED", "the orchestrator has not answered this node for too long");
-    const auto boot_ms = std::chrono::duration_cast<std::chrono::milliseconds>(now_.time_since_epoch()).count();
-    if (command.not_after && (command.not_after->boot_id != options_.boot_id || boot_ms > command.not_after->boot_ms))
+    const BootTime here = boot_time();
+    if (command.not_after && (command.not_after->boot_id != here.boot_id || here.boot_ms > command.not_after->boot_ms))
       return refuse(command.attempt, command.epoch, "EXPIRED", "the order to start came too late");
   }
   const bool all_here = std::all_of(command.gpu_uuids.begin(), command.gpu_uuids.end(), [&](const GpuUuid& uuid) {
@@ -256,11 +256,15 @@ void AgentCore::say_heartbeat() {
     bytes += size;
     parts.back().push_back(std::move(report));
   }
-  const BootTime sent_at{options_.boot_id,
-                         std::chrono::duration_cast<std::chrono::milliseconds>(now_.time_since_epoch()).count()};
+  // While somebody answers, his epoch is the highest: no other orchestrator may be led to rise above it.
+  const std::uint64_t obeyed_epoch = lease_valid(now_) ? 0 : leader_epoch_;
   for (std::size_t i = 0; i < parts.size(); ++i)
-    say(HeartbeatEvent{heartbeat_seq_, inventory_seq_, std::move(parts[i]), sent_at, static_cast<int>(i) + 1,
-                       static_cast<int>(parts.size())});
+    say(HeartbeatEvent{heartbeat_seq_, inventory_seq_, std::move(parts[i]), boot_time(), static_cast<int>(i) + 1,
+                       static_cast<int>(parts.size()), obeyed_epoch});
+}
+
+BootTime AgentCore::boot_time() const {
+  return {options_.boot_id, std::chrono::duration_cast<std::chrono::milliseconds>(now_.time_since_epoch()).count()};
 }
 
 void AgentCore::say_hello() {
@@ -277,7 +281,7 @@ void AgentCore::say_hello() {
   inventory.limits = runner_.limits();
   inventory.source = options_.source;
   inventory.gpus = gpus_;
-  say(HelloEvent{std::move(inventory)});
+  say(HelloEvent{std::move(inventory), boot_time()});
 }
 
 }  // namespace aether

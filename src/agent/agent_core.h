@@ -90,6 +90,7 @@ class AgentCore {
   void refuse(const AttemptId& attempt, Epoch epoch, std::string code, std::string message);
   void say(decltype(AgentEvent::body) body);
   void say_hello();
+  BootTime boot_time() const;
   void say_gpu_news();
   void say_faults();
   AttemptReport shown(const AttemptReport& report);

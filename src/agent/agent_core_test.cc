@@ -140,6 +140,49 @@ TEST_F(AgentCoreTest, AfterAPauseTheLeaseIsCheckedBeforeTheQueue) {
   EXPECT_EQ(core_.counters().leases_expired, 1U);
 }
 
+// Only then may the orchestrator of a new database rise above: the one that was obeyed is not there any more.
+TEST_F(AgentCoreTest, TheObeyedEpochIsToldOnlyWhileNobodyAnswers) {
+  const auto told = [](const std::vector<AgentEvent>& events) {
+    std::optional<std::uint64_t> epoch;
+    for (const AgentEvent& event : events)
+      if (const auto* heartbeat = std::get_if<HeartbeatEvent>(&event.body)) epoch = heartbeat->obeyed_epoch;
+    return epoch;
+  };
+  auto events = step({inventory()});
+  Command answer = ack(last_heartbeat(events));
+  answer.leader_epoch = 900;
+  step({answer});
+  Command lower = ack(0);
+  for (int i = 0; i < 20; ++i) {  // the old one answers, the new one tries
+    clock_.advance(seconds(10));
+    events = step();
+    EXPECT_EQ(told(events), 0U);
+    std::get<HeartbeatAckCommand>(answer.body).heartbeat_seq = last_heartbeat(events);
+    std::get<HeartbeatAckCommand>(lower.body).heartbeat_seq = last_heartbeat(events);
+    lower.leader_epoch = 7;
+    step({lower, answer});
+  }
+  clock_.advance(seconds(31));
+  EXPECT_EQ(told(step()), 900U);
+  clock_.advance(seconds(1));
+  events = step();
+  std::get<HeartbeatAckCommand>(answer.body).heartbeat_seq = last_heartbeat(events);
+  answer.leader_epoch = 2'000'000;
+  step({answer});
+  clock_.advance(seconds(1));
+  EXPECT_EQ(told(step()), 0U) << "the one that rose is obeyed";
+}
+
+TEST_F(AgentCoreTest, AnIntroductionCarriesTheBootClock) {
+  clock_.advance(seconds(5));
+  const auto events = step({inventory()});
+  const auto hello = std::find_if(events.begin(), events.end(), [](const AgentEvent& event) {
+    return std::holds_alternative<HelloEvent>(event.body);
+  });
+  ASSERT_NE(hello, events.end());
+  EXPECT_EQ(std::get<HelloEvent>(hello->body).sent_at, (BootTime{"boot-1", boot_ms()}));
+}
+
 TEST_F(AgentCoreTest, AnOrchestratorThatDoesNotKnowThisAgentGrantsNoLease) {
   const auto seq = last_heartbeat(step({inventory()}));
   clock_.advance(seconds(20));

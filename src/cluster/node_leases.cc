@@ -12,7 +12,7 @@ constexpr std::size_t kMassLossNodes = 3;
 constexpr std::size_t kMassLossPercent = 55;
 }  // namespace
 
-NodeLeases::Admission NodeLeases::admit(const NodeInventory& inventory, Mono now) {
+NodeLeases::Admission NodeLeases::admit(const NodeInventory& inventory, Mono now, const BootTime& sent_at) {
   const auto found = nodes_.find(inventory.node);
   const bool known = found != nodes_.end() && !found->second.incarnation.empty();
   if (known && found->second.incarnation == inventory.agent_incarnation) return Admission::kSame;
@@ -30,6 +30,7 @@ NodeLeases::Admission NodeLeases::admit(const NodeInventory& inventory, Mono now
   next.incarnation = inventory.agent_incarnation;
   next.boot_id = inventory.boot_id;
   next.heard = now;
+  if (!sent_at.boot_id.empty()) next.clock = sent_at;
   Admission admission = Admission::kNew;
   if (known) {
     Node& node = found->second;

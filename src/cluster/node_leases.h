@@ -25,7 +25,8 @@ class NodeLeases {
     kRebooted,   // the machine has been started again
     kRefused,    // a node of this name is alive elsewhere, or this agent was replaced: it gets no answer
   };
-  Admission admit(const NodeInventory& inventory, Mono now);
+  // `sent_at`: the node's boot clock when it sent this.
+  Admission admit(const NodeInventory& inventory, Mono now, const BootTime& sent_at = {});
 
   struct Heard {
     Admission sender = Admission::kNew;  // kSame: counted; kNew: it has to introduce itself; kRefused
@@ -37,6 +38,8 @@ class NodeLeases {
   // A node that held attempts when this orchestrator started: as if heard just now, since nobody knows when it was.
   void expect(const NodeId& node, Mono now);
   void forget(const NodeId& node) { nodes_.erase(node); }
+  // What another one has heard, of the same process.
+  void inherit(const NodeLeases& before) { nodes_ = before.nodes_; }
 
   // Since the last whole heartbeat; nothing for a node that was never here.
   std::optional<Duration> silence(const NodeId& node, Mono now) const;
@@ -46,7 +49,7 @@ class NodeLeases {
   // Two live agents called themselves by this name within the last minute.
   bool has_rival(const NodeId& node, Mono now) const;
 
-  // The node's own clock as its last whole heartbeat had it.
+  // The node's own clock as its last whole heartbeat had it, or its introduction.
   std::optional<BootTime> clock(const NodeId& node) const;
   // For a start that is made now: the last moment at which the node may take it. Nothing while its clock is not known.
   std::optional<BootTime> start_limit(const NodeId& node) const;
@@ -58,7 +61,7 @@ class NodeLeases {
  private:
   struct Node {
     std::string incarnation, boot_id;
-    std::optional<BootTime> clock;               // of the last whole heartbeat
+    std::optional<BootTime> clock;
     Mono heard;
     std::uint64_t seq = 0;                       // of the last whole heartbeat
     std::uint64_t open_seq = 0;                  // of the one whose parts are being collected

@@ -65,6 +65,7 @@ struct WriteBody {
   void operator()(const HelloEvent& event) {
     put(json, "kind", "hello");
     json["inventory"] = encode_inventory(event.inventory);
+    if (!event.sent_at.boot_id.empty()) json["sent_at"] = encode_boot_time(event.sent_at);
   }
   void operator()(const HeartbeatEvent& event) {
     put(json, "kind", "heartbeat");
@@ -76,6 +77,7 @@ struct WriteBody {
       put(json, "part", event.part);
       put(json, "parts", event.parts);
     }
+    if (event.obeyed_epoch > 0) put(json, "obeyed_epoch", event.obeyed_epoch);
   }
   void operator()(const AttemptReport& report) {
     json.update(encode_report(report));
@@ -190,6 +192,7 @@ void read_signal(Fields& in, SignalCommand& command) {
 void read_hello(Fields& in, HelloEvent& event) {
   in.require("inventory");
   in.read_object("inventory", event.inventory, read_inventory);
+  in.read_object("sent_at", event.sent_at, read_boot_time);
 }
 
 void read_report(Fields& in, AttemptReport& report) {
@@ -209,6 +212,7 @@ void read_heartbeat(Fields& in, HeartbeatEvent& event) {
   in.read_object("sent_at", event.sent_at, read_boot_time);
   in.read("part", event.part);
   in.read("parts", event.parts);
+  in.read("obeyed_epoch", event.obeyed_epoch);
   if (in.failed()) return;
   if (event.parts < 1 || event.parts > kMaxHeartbeatParts) in.report("parts", "out of range");
   if (event.part < 1 || event.part > event.parts) in.report("part", "out of range");

@@ -265,10 +265,11 @@ AgentEvent RandomModel::event(std::size_t kind) {
   event.node = NodeId(name());
   event.agent_incarnation = text();
   switch (kind) {
-    case 0: event.body = HelloEvent{inventory()}; break;
+    case 0: event.body = HelloEvent{inventory(), coin() ? BootTime{} : BootTime{name(), integer(1'000'000)}}; break;
     case 1:
       event.body = HeartbeatEvent{rng_.next(), rng_.next(), list([&] { return report(); }),
-                                  coin() ? BootTime{} : BootTime{name(), integer(1'000'000)}, 1, 1 + static_cast<int>(integer(9))};
+                                  coin() ? BootTime{} : BootTime{name(), integer(1'000'000)}, 1, 1 + static_cast<int>(integer(9)),
+                                  coin() ? 0 : rng_.next()};
       break;
     case 2: event.body = report(); break;
     case 3: event.body = RefusedEvent{attempt_id(), rng_.next(), text(), text()}; break;

@@ -38,6 +38,7 @@ constexpr std::array<std::pair<ExitCause, std::string_view>, 15> kCauseNames = {
     {ExitCause::kGpuLost, "gpu_lost"},
     {ExitCause::kLaunch, "launch"},
     {ExitCause::kNotStarted, "not_started"},
+    {ExitCause::kDispatchTimeout, "dispatch_timeout"},
     {ExitCause::kLostExit, "lost_exit"},
     {ExitCause::kOomHost, "oom_host"},
     {ExitCause::kOomGpu, "oom_gpu"},
@@ -189,6 +190,7 @@ JobState terminal_state(const ExitStatus& exit) {
     case ExitCause::kNodeReboot: return JobState::kNodeFail;
     case ExitCause::kGpuLost: return JobState::kFailed;
     case ExitCause::kLaunch:
+    case ExitCause::kDispatchTimeout:
     case ExitCause::kNotStarted: return JobState::kLaunchFailed;
     case ExitCause::kLostExit: return JobState::kLost;
     case ExitCause::kOomHost:

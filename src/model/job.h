@@ -154,7 +154,7 @@ bool holds_gpus(JobState state);
 // Who or what ended an attempt. The first durable stop order before the exit wins; with none it is kSelf.
 // kLaunch: exec failed, trying again does not help. kNotStarted: provably nothing was executed, the job may be placed again.
 enum class ExitCause { kSelf, kUserCancel, kTimeout, kNodeLost, kNodeReboot, kGpuLost, kLaunch, kNotStarted, kLostExit,
-                       kOomHost, kOomGpu, kAdminCancel, kPreempt, kDrain, kDeadline };
+                       kOomHost, kOomGpu, kAdminCancel, kPreempt, kDrain, kDeadline, kDispatchTimeout };
 std::string_view to_string(ExitCause cause);
 std::optional<ExitCause> parse_exit_cause(std::string_view text);
 

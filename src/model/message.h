@@ -93,6 +93,7 @@ struct Command {
 
 struct HelloEvent {
   NodeInventory inventory;
+  BootTime sent_at = {};                 // empty boot id: not known
   friend bool operator==(const HelloEvent&, const HelloEvent&) = default;
 };
 // State of one attempt as the agent knows it durably. Also sent unasked when it changes.
@@ -111,6 +112,9 @@ struct HeartbeatEvent {
   std::vector<AttemptReport> attempts;   // all parts together: all the agent has not been told to forget
   BootTime sent_at = {};                 // empty boot id: not known
   int part = 1, parts = 1;               // of the heartbeat with this number
+  // The highest leader epoch that this node has obeyed; told only once nobody with that epoch or a higher one has
+  // answered for a whole lease. The orchestrator of a new database then takes a higher one; 0: nothing to tell.
+  std::uint64_t obeyed_epoch = 0;
   friend bool operator==(const HeartbeatEvent&, const HeartbeatEvent&) = default;
 };
 // The answer to a StartCommand that was not taken. Taking it is an AttemptReport with STARTING.

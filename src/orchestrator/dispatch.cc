@@ -9,6 +9,13 @@
 #include "orchestrator/orchestrator.h"
 
 namespace aether {
+namespace {
+
+bool is_cancel(const std::optional<std::string>& stop_reason) {
+  return stop_reason == to_string(ExitCause::kUserCancel) || stop_reason == to_string(ExitCause::kAdminCancel);
+}
+
+}  // namespace
 
 void Orchestrator::put_outstanding(const AttemptId& id, Epoch epoch, const std::string& kind, Command command, Time now,
                                    Effects& effects) {
@@ -79,7 +86,7 @@ void Orchestrator::start(Job& job, PlacementRecord record, Time now, Effects& ef
 
 void Orchestrator::apply(AgentInput& input, Time now, Effects& effects) {
   AgentEvent& event = input.event;
-  if (const auto* hello = std::get_if<HelloEvent>(&event.body)) return on_inventory(hello->inventory, now, effects);
+  if (const auto* hello = std::get_if<HelloEvent>(&event.body)) return on_hello(*hello, now, effects);
   if (const auto* heartbeat = std::get_if<HeartbeatEvent>(&event.body)) return on_heartbeat(event, *heartbeat, now, effects);
   if (const auto* report = std::get_if<AttemptReport>(&event.body)) return on_report(event.node, *report, now, effects);
   if (const auto* refused = std::get_if<RefusedEvent>(&event.body)) return on_refused(event.node, *refused, now, effects);
@@ -87,12 +94,13 @@ void Orchestrator::apply(AgentInput& input, Time now, Effects& effects) {
   on_log(std::get<LogEvent>(event.body), effects);
 }
 
-void Orchestrator::on_inventory(const NodeInventory& inventory, Time now, Effects& effects) {
+void Orchestrator::on_hello(const HelloEvent& hello, Time now, Effects& effects) {
+  const NodeInventory& inventory = hello.inventory;
   const NodeRecord* before = cluster_.find_node(inventory.node);
   const bool overtaken = before != nullptr && before->inventory.agent_incarnation == inventory.agent_incarnation &&
                          before->inventory.inventory_seq > inventory.inventory_seq;
   if (overtaken) return;
-  const auto admission = leases_.admit(inventory, mono_);
+  const auto admission = leases_.admit(inventory, mono_, hello.sent_at);
   if (admission == NodeLeases::Admission::kRefused) {
     ++counters_.agents_refused;
     log::warn("orchestrator", "an agent was refused: another one has this node's name", {{"node", inventory.node.str()}});
@@ -108,6 +116,18 @@ void Orchestrator::on_inventory(const NodeInventory& inventory, Time now, Effect
   needs_plan_ = effects.view_changed = true;
 }
 
+// Its node has obeyed an orchestrator that was there before this database was, and that has not answered for a lease. One
+// that was overtaken in its own database can't rise: it gets no epochs from it. Whatever that node has seen lies within
+// one block above what it obeyed.
+void Orchestrator::rise_above(const NodeId& node, std::uint64_t obeyed_epoch) {
+  constexpr std::uint64_t kHighest = std::uint64_t{1} << 61;  // no such number was ever reached in earnest
+  if (obeyed_epoch <= leader_epoch_ || obeyed_epoch > kHighest) return;
+  if (epochs_above_ >= obeyed_epoch + kEpochBlock) return;
+  epochs_above_ = obeyed_epoch + kEpochBlock;
+  log::warn("orchestrator", "a node has obeyed the orchestrator of another database; this one takes higher epochs",
+            {{"node", node.str()}, {"obeyed", obeyed_epoch}, {"own", leader_epoch_}});
+}
+
 void Orchestrator::on_heartbeat(const AgentEvent& event, const HeartbeatEvent& heartbeat, Time now, Effects& effects) {
   const auto heard = leases_.hear(event.node, event.agent_incarnation, heartbeat, mono_);
   if (heard.sender == NodeLeases::Admission::kRefused) {
@@ -121,6 +141,7 @@ void Orchestrator::on_heartbeat(const AgentEvent& event, const HeartbeatEvent& h
   if (!known || heard.whole)
     effects.commands.push_back({event.node, event.agent_incarnation, HeartbeatAckCommand{heartbeat.heartbeat_seq, !current}});
   if (!known) return;
+  rise_above(event.node, heartbeat.obeyed_epoch);
   for (const AttemptReport& report : heartbeat.attempts) on_report(event.node, report, now, effects);
   if (!heard.whole) return;
   if (node->state != NodeState::kUp) needs_plan_ = true;
@@ -215,7 +236,7 @@ void Orchestrator::on_refused(const NodeId& node, const RefusedEvent& refused, T
     return;  // temporary: the outbox sends it again
   }
   ExitStatus exit;
-  exit.cause = ExitCause::kNotStarted;
+  exit.cause = refused.code == "EXPIRED" ? ExitCause::kDispatchTimeout : ExitCause::kNotStarted;
   if (refused.code == "CANCELLED")
     exit.cause = parse_exit_cause(attempt.stop_reason.value_or("")).value_or(ExitCause::kUserCancel);
   exit.message = fmt::format("{}: {}", refused.code, refused.message);
@@ -237,26 +258,29 @@ void Orchestrator::end_attempt(Job& job, Attempt& attempt, const ExitStatus& exi
   effects.writes.push_back(PutAttempt{attempt});
   needs_plan_ = true;
 
-  const bool never_ran = exit.cause == ExitCause::kNotStarted;
+  const bool never_taken = exit.cause == ExitCause::kDispatchTimeout;  // not the job's fault, however often
+  const bool never_ran = never_taken || exit.cause == ExitCause::kNotStarted;
   const bool cancelled = attempt.stop_reason.has_value();
   const auto launches = std::count_if(job.attempts.begin(), job.attempts.end(), [](const Attempt& tried) {
     return tried.exit && tried.exit->cause == ExitCause::kNotStarted;
   });
-  if (never_ran && !cancelled && launches < options_.max_launch_tries)
+  if (never_ran && !cancelled && (never_taken || launches < options_.max_launch_tries))
     return set_job_state(job, JobState::kPending, "orchestrator", exit.message, now, effects);
   if ((!never_ran || job.requeue_asked) && plan_restart(job, attempt, now))
     return set_job_state(job, JobState::kPending, "scheduler", "attempt ended " + std::string(to_string(attempt.state)), now, effects);
   // Its node has ended it by itself, as the user chose, so that this is safe.
   if (exit.cause == ExitCause::kNodeLost && job.spec.on_partition == OnPartition::kStopAfter && !cancelled)
     return set_job_state(job, JobState::kPending, "orchestrator", exit.message, now, effects);
-  const JobState end = never_ran && cancelled ? JobState::kCancelled : attempt.state;
+  // Its user gave it up while it was being stopped for another's sake.
+  const bool given_up = is_cancel(attempt.stop_reason) && attempt.state == JobState::kPreempted;
+  const JobState end = given_up || (never_ran && cancelled) ? JobState::kCancelled : attempt.state;
   set_job_state(job, end, "agent", exit.message.empty() ? std::string(to_string(exit.cause)) : exit.message, now, effects);
   finish(job, now);
 }
 
 void Orchestrator::apply(ReadLogInput& input, Time now, Effects& effects) {
   const auto refuse = [&](ErrorCode code, std::string message) {
-    effects.replies.push_back([reply = std::move(input.reply), code, text = std::move(message)] { reply(fail(code, text)); });
+    effects.answer<LogChunk>(std::move(input.reply), fail(code, std::move(message)));
   };
   const Job* job = find_live(input.job);
   if (job == nullptr)
@@ -275,21 +299,17 @@ void Orchestrator::apply(ReadLogInput& input, Time now, Effects& effects) {
 void Orchestrator::on_log(const LogEvent& log, Effects& effects) {
   const auto it = pending_logs_.find(log.request_id);
   if (it == pending_logs_.end()) return;
-  effects.replies.push_back([reply = std::move(it->second.reply), log] {
-    if (log.chunk)
-      reply(*log.chunk);
-    else
-      reply(fail(ErrorCode::kNotFound, log.error));
-  });
+  effects.answer(std::move(it->second.reply),
+                 log.chunk ? Result<LogChunk>(*log.chunk) : fail(ErrorCode::kNotFound, log.error));
   pending_logs_.erase(it);
 }
 
 void Orchestrator::expire_logs(Time now, Effects& effects) {
   std::erase_if(pending_logs_, [&](auto& entry) {
     if (now < entry.second.deadline) return false;
-    effects.replies.push_back([reply = std::move(entry.second.reply)] {
-      reply(fail(ErrorCode::kTimeout, "the node that holds this output does not answer; it may be down"));
-    });
+    effects.answer<LogChunk>(
+        std::move(entry.second.reply),
+        fail(ErrorCode::kTimeout, "the node that holds this output does not answer; it may be down"));
     return true;
   });
 }

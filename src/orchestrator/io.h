@@ -72,13 +72,30 @@ struct PredictionsAsked {
   std::vector<std::pair<JobId, PredictRequest>> requests;
 };
 
+// An answer that waits for the commit. Calling it says what it says; refuse() says instead that nothing was done.
+struct PendingReply {
+  std::function<void(const Error* refusal)> tell;
+  void operator()() const { tell(nullptr); }
+  void refuse(const Error& error) const { tell(&error); }
+};
+
 struct Effects {
   std::vector<Write> writes;                                  // one durable commit, first
   std::vector<Command> commands;                              // only after the commit
-  std::vector<std::function<void()>> replies;                 // only after the commit
+  std::vector<PendingReply> replies;                          // only after the commit
   std::vector<std::shared_ptr<const GpuSample>> samples;      // to the history; may be dropped under pressure
   std::optional<PredictionsAsked> predictions;                // must be answered by a PredictionsInput
   bool view_changed = false;
+
+  template <class T>
+  void answer(Control::Reply<T> reply, Result<T> result) {
+    replies.push_back({[reply = std::move(reply), result = std::move(result)](const Error* refusal) {
+      reply(refusal == nullptr ? result : Result<T>(fail(*refusal)));
+    }});
+  }
 };
+
+// Says to whoever waits for this input that nothing was done; false when nobody does.
+bool refuse(Input& input, const Error& error);
 
 }  // namespace aether

@@ -222,7 +222,9 @@ TEST_F(JobFeatures, ACancelDuringARequeueWins) {
   ASSERT_TRUE(act(id, JobAction::kCancel));
   restart();
   end(id, 143, ExitCause::kPreempt);
-  EXPECT_EQ(state(id), "PREEMPTED");
+  EXPECT_EQ(state(id), "CANCELLED");
+  EXPECT_EQ(job(id).attempts.size(), 1u) << "it is not queued again";
+  EXPECT_EQ(job(id).attempts[0].state, JobState::kPreempted) << "what ended the attempt stays told";
 }
 
 TEST_F(JobFeatures, AJobThatIsRequeuedBeforeItStartedIsQueuedAgain) {

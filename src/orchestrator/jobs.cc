@@ -151,7 +151,7 @@ Result<Job*> Orchestrator::accept(SubmitInput& input, Time now, Effects& effects
 void Orchestrator::apply(SubmitInput& input, Time now, Effects& effects) {
   const SubmitRequest& request = input.request;
   const auto answer = [&](Result<SubmitReply> result) {
-    effects.replies.push_back([reply = std::move(input.reply), result = std::move(result)] { reply(result); });
+    effects.answer(std::move(input.reply), std::move(result));
   };
   if (request.dry_run) {
     const auto valid = validate(request.spec);
@@ -207,7 +207,7 @@ void Orchestrator::order_stop(Job& job, ExitCause cause, const std::string& acto
 void Orchestrator::apply(ActInput& input, Time now, Effects& effects) {
   using Shown = std::shared_ptr<const Job>;
   const auto answer = [&](Result<Shown> result) {
-    effects.replies.push_back([reply = std::move(input.reply), result = std::move(result)] { reply(result); });
+    effects.answer(std::move(input.reply), std::move(result));
   };
   const auto shown = shown_.find(input.job);
   if (input.action == JobAction::kCancelArray) {
@@ -272,7 +272,7 @@ Result<void> Orchestrator::act_on(Job& job, const ActInput& input, Time now, Eff
 
 void Orchestrator::apply(UpdateInput& input, Time now, Effects& effects) {
   const auto answer = [&](Result<std::shared_ptr<const Job>> result) {
-    effects.replies.push_back([reply = std::move(input.reply), result = std::move(result)] { reply(result); });
+    effects.answer(std::move(input.reply), std::move(result));
   };
   Job* job = find_live(input.job);
   if (job == nullptr) {
@@ -308,9 +308,8 @@ void Orchestrator::apply(QuarantineInput& input, Time, Effects& effects) {
     log::info("orchestrator", input.reason ? "GPU quarantined" : "GPU back in service",
               {{"gpu", input.gpu.str()}, {"reason", input.reason.value_or("")}});
   }
-  effects.replies.push_back([reply = std::move(input.reply), known, gpu = input.gpu] {
-    reply(known ? Result<void>() : fail(ErrorCode::kNotFound, "no GPU " + gpu.str()));
-  });
+  effects.answer(std::move(input.reply),
+                 known ? Result<void>() : fail(ErrorCode::kNotFound, "no GPU " + input.gpu.str()));
 }
 
 void Orchestrator::apply(DrainInput& input, Time, Effects& effects) {
@@ -322,9 +321,8 @@ void Orchestrator::apply(DrainInput& input, Time, Effects& effects) {
     log::info("orchestrator", input.reason ? "node drained" : "node back in service",
               {{"node", input.node.str()}, {"reason", input.reason.value_or("")}});
   }
-  effects.replies.push_back([reply = std::move(input.reply), known, node = input.node] {
-    reply(known ? Result<void>() : fail(ErrorCode::kNotFound, "no node " + node.str()));
-  });
+  effects.answer(std::move(input.reply),
+                 known ? Result<void>() : fail(ErrorCode::kNotFound, "no node " + input.node.str()));
 }
 
 void Orchestrator::apply(AcknowledgeInput& input, Time, Effects& effects) {
@@ -333,9 +331,8 @@ void Orchestrator::apply(AcknowledgeInput& input, Time, Effects& effects) {
     effects.writes.push_back(PutAlert{*alerts_.find(input.alert)});
     effects.view_changed = true;
   }
-  effects.replies.push_back([reply = std::move(input.reply), known, alert = input.alert] {
-    reply(known ? Result<void>() : fail(ErrorCode::kNotFound, "no alert " + alert.str()));
-  });
+  effects.answer(std::move(input.reply),
+                 known ? Result<void>() : fail(ErrorCode::kNotFound, "no alert " + input.alert.str()));
 }
 
 }  // namespace aether

@@ -41,8 +41,8 @@ void Orchestrator::find_lost(const NodeId& node, const BootTime& sent_at, const 
       if (!start_is_over(std::get<StartCommand>(start->second.command.body), sent_at)) continue;
       ++counters_.starts_expired;
       ExitStatus exit;
-      exit.cause = ExitCause::kNotStarted;
-      exit.message = fmt::format("dispatch_timeout: node {} did not take it in time", node.str());
+      exit.cause = ExitCause::kDispatchTimeout;
+      exit.message = fmt::format("node {} did not take it in time", node.str());
       ended.emplace_back(id, std::move(exit));
       continue;
     }
@@ -153,7 +153,7 @@ void Orchestrator::show_silence(Effects& effects) {
 void Orchestrator::apply(ForgetNodeInput& input, Time now, Effects& effects) {
   const NodeId& node = input.node;
   const auto answer = [&](Result<void> result) {
-    effects.replies.push_back([reply = std::move(input.reply), result] { reply(result); });
+    effects.answer(std::move(input.reply), std::move(result));
   };
   const auto placed = placed_.find(node);
   const bool known = cluster_.find_node(node) != nullptr || (placed != placed_.end() && !placed->second.empty());

@@ -210,9 +210,70 @@ TEST_F(LeasesTest, AStartThatNobodyTookIsPlacedAgainOnceTheNodeCanNoLongerTakeIt
   }
   run(1);
   heartbeat("n1", {});
-  EXPECT_EQ(attempts_.at({id, 1}).exit->cause, ExitCause::kNotStarted);
-  EXPECT_NE(attempts_.at({id, 1}).exit->message.find("dispatch_timeout"), std::string::npos);
+  EXPECT_EQ(attempts_.at({id, 1}).exit->cause, ExitCause::kDispatchTimeout);
   EXPECT_EQ(sent<StartCommand>().back().attempt, (AttemptId{id, 2}));
+}
+
+TEST_F(LeasesTest, StartsThatNeverReachedTheirNodeAreNoMarkAgainstTheJob) {
+  join("n1");
+  const JobId id = submit();
+  for (int n = 1; n <= 12; ++n) {
+    const StartCommand start = sent<StartCommand>().back();
+    ASSERT_EQ(start.attempt, (AttemptId{id, n}));
+    if (n % 2 == 0) {
+      step({AgentInput{{NodeId("n1"), "a", RefusedEvent{start.attempt, start.epoch, "EXPIRED", "too late"}}}});
+      continue;
+    }
+    for (int i = 0; i < 46; ++i) {
+      run(1);
+      heartbeat("n1", {});
+    }
+  }
+  EXPECT_EQ(jobs_[id].state, JobState::kAssigned);
+  heartbeat("n1", {running(static_cast<int>(sent<StartCommand>().size()) - 1)});
+  EXPECT_EQ(jobs_[id].state, JobState::kRunning);
+}
+
+TEST_F(LeasesTest, ANodesIntroductionIsEnoughForTheLastMomentOfAStart) {
+  NodeInventory inventory;
+  inventory.node = NodeId("n1");
+  inventory.agent_incarnation = "a";
+  inventory.boot_id = "boot-1";
+  inventory.exec_mode = "simulated";
+  GpuInfo gpu;
+  gpu.gpu_uuid = gpu_of("n1");
+  gpu.gpu_name = "test";
+  gpu.memory_total_mb = 1000;
+  inventory.gpus = {gpu};
+  step({AgentInput{{NodeId("n1"), "a", HelloEvent{inventory, {"boot-1", 7000}}}}, sample("n1")});
+  submit();
+  const auto starts = sent<StartCommand>();
+  ASSERT_EQ(starts.size(), 1u) << "no heartbeat was needed";
+  ASSERT_TRUE(starts[0].not_after);
+  EXPECT_EQ(*starts[0].not_after, (BootTime{"boot-1", 52'000}));
+}
+
+// Its database is new; its nodes have obeyed the orchestrator of an earlier one, which answers them no more.
+TEST_F(LeasesTest, TheOrchestratorOfANewDatabaseRisesAboveWhatItsNodesHaveObeyed) {
+  join("n1");
+  EXPECT_FALSE(core_->needs_epochs());
+  const auto tell = [&](std::uint64_t obeyed) {
+    step({AgentInput{{NodeId("n1"), "a", HeartbeatEvent{++seq_, 0, {}, {"boot-1", 1000}, 1, 1, obeyed}}}, sample("n1")});
+  };
+  tell(1);
+  EXPECT_FALSE(core_->needs_epochs()) << "that is its own";
+  tell(5'000'000);
+  ASSERT_TRUE(core_->needs_epochs());
+  EXPECT_EQ(core_->epochs_above(), 5'000'000 + kEpochBlock) << "the fences of that orchestrator lie below";
+  core_->add_epochs(core_->epochs_above() + 1, kEpochBlock);
+  EXPECT_FALSE(core_->needs_epochs());
+  commands_.clear();
+  submit();
+  ASSERT_EQ(sent<StartCommand>().size(), 1u);
+  EXPECT_GT(sent<StartCommand>()[0].epoch, 5'000'000 + kEpochBlock);
+  for (const Command& command : commands_) EXPECT_EQ(command.leader_epoch, 5'000'001 + kEpochBlock);
+  tell(~std::uint64_t{0});
+  EXPECT_FALSE(core_->needs_epochs()) << "nobody has obeyed that: the number is made up";
 }
 
 TEST_F(LeasesTest, WithoutAWordFromTheNodeAStartMayStillHaveBeenTaken) {

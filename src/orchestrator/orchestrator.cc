@@ -55,8 +55,39 @@ Orchestrator::Orchestrator(OrchestratorOptions options, StoredState state, Epoch
 }
 
 void Orchestrator::add_epochs(Epoch first, std::uint64_t count) {
-  next_epoch_ = first;
+  next_epoch_ = leader_epoch_ = first;
   epochs_left_ = count;
+}
+
+void Orchestrator::inherit(const Orchestrator& before) {
+  leases_.inherit(before.leases_);
+  for (const auto& [id, node] : before.cluster_.nodes())
+    if (!node.inventory.agent_incarnation.empty()) cluster_.apply_inventory(node.inventory, node.last_seen);
+  for (const auto& [uuid, gpu] : before.cluster_.gpus())
+    if (gpu.sample) cluster_.apply_sample(gpu.sample, gpu.sample_received);
+  homes_ = before.homes_;
+  state_since_ = before.state_since_;
+  last_charged_ = before.last_charged_;
+  carbon_ = before.carbon_;
+  model_ = before.model_;
+  history_ = before.history_;
+  counters_ = before.counters_;
+  view_version_ = before.view_version_;
+  last_request_id_ = before.last_request_id_;
+  last_second_ = before.last_second_;
+  last_minute_ = before.last_minute_;
+}
+
+bool refuse(Input& input, const Error& error) {
+  return std::visit(
+      [&](auto& value) {
+        if constexpr (requires { value.reply; }) {
+          value.reply(fail(error));
+          return true;
+        }
+        return false;
+      },
+      input);
 }
 
 Effects Orchestrator::step(Time now, Mono mono, std::span<Input> inputs) {

@@ -39,10 +39,13 @@ struct OrchestratorOptions {
   std::chrono::seconds lost_after{20};     // an attempt its node no longer lists
 };
 
+// The most that is reserved at once, so that every fence a leader gives lies less than this above its leader epoch.
+inline constexpr std::uint64_t kEpochBlock = std::uint64_t{1} << 20;
+
 class Orchestrator {
  public:
-  // `first_epoch`..`first_epoch + epochs - 1` belong to this instance; the first one is also what its commands carry as
-  // leader epoch. `seed`: for job ids only.
+  // `first_epoch`..`first_epoch + epochs - 1` belong to this instance; the first of the newest block is also what its
+  // commands carry as leader epoch. `seed`: for job ids only.
   Orchestrator(OrchestratorOptions options, StoredState state, Epoch first_epoch, std::uint64_t epochs,
                std::uint64_t seed, Time now);
 
@@ -53,9 +56,15 @@ class Orchestrator {
   // The state as the API shows it. Cheap for what has not changed.
   std::shared_ptr<const ClusterView> view(Time now);
 
-  // True when fewer epochs are left than a step can use; give it more with add_epochs().
-  bool needs_epochs() const { return epochs_left_ < 4096; }
+  // True when fewer epochs are left than a step can use, or nodes obey a higher one than this orchestrator's: give it more
+  // with add_epochs(), above epochs_above().
+  bool needs_epochs() const { return epochs_left_ < 4096 || epochs_above_ >= leader_epoch_; }
+  Epoch epochs_above() const { return epochs_above_; }
   void add_epochs(Epoch first, std::uint64_t count);
+
+  // What `before` knew that no store holds: who is there, their readings, counters. For the one that takes its place in the
+  // same process after a commit was given up.
+  void inherit(const Orchestrator& before);
 
   void count_stored(std::uint64_t stored, std::uint64_t dropped) {
     counters_.samples_stored += stored;
@@ -147,8 +156,9 @@ class Orchestrator {
                        Effects& effects);
   void acknowledge_outstanding(const AttemptId& id, const std::string& kind, Effects& effects);
   void resend(Time now, Effects& effects);
-  void on_inventory(const NodeInventory& inventory, Time now, Effects& effects);
+  void on_hello(const HelloEvent& hello, Time now, Effects& effects);
   void stop_superseded(const NodeId& node, const AttemptReport& report, const Job& job, Effects& effects);
+  void rise_above(const NodeId& node, std::uint64_t obeyed_epoch);
   void on_heartbeat(const AgentEvent& event, const HeartbeatEvent& heartbeat, Time now, Effects& effects);
   void on_report(const NodeId& node, const AttemptReport& report, Time now, Effects& effects);
   void on_gpu_fault(const NodeId& node, const GpuFaultEvent& fault, Effects& effects);
@@ -218,7 +228,8 @@ class Orchestrator {
   std::uint64_t last_request_id_ = 0;
   NodeLeases leases_;
   Mono mono_{};                                            // of the step that runs
-  const std::uint64_t leader_epoch_;
+  std::uint64_t leader_epoch_;
+  Epoch epochs_above_ = 0;                                 // the next block must be
   std::uint64_t view_version_ = 0;
   bool needs_plan_ = true;
   std::optional<std::pair<std::uint64_t, Time>> awaiting_;  // cycle and when its predictions were asked for

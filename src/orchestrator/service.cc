@@ -12,7 +12,6 @@
 namespace aether {
 namespace {
 
-constexpr std::uint64_t kEpochBlock = 1u << 20;
 constexpr std::chrono::milliseconds kIdleStep{100};        // resends, timeouts and ages move at least this often
 constexpr std::chrono::milliseconds kViewInterval{100};    // views without an answer waiting
 constexpr std::chrono::milliseconds kHistoryInterval{250};
@@ -83,16 +82,22 @@ std::shared_ptr<const ClusterView> OrchestratorService::view() const {
 
 // ---- requests, from the API's threads ----
 
+namespace {
+Error store_is_away() {
+  return {ErrorCode::kUnavailable, "the database is away or its disk is full; nothing was changed, try again", ""};
+}
+}  // namespace
+
 template <class T>
 void OrchestratorService::enqueue(Input input, const Reply<T>& reply) {
-  if (store_away_)
-    return reply(fail(ErrorCode::kUnavailable, "the database is away or its disk is full; nothing was changed, try again"));
+  if (store_away_) return reply(fail(store_is_away()));
   if (!requests_.push(std::move(input)))
     return reply(fail(ErrorCode::kUnavailable, "the orchestrator is busy or stopping; try again"));
   wake();
 }
 
 void OrchestratorService::submit(SubmitRequest request, Reply<SubmitReply> reply) {
+  if (store_away_) return reply(fail(store_is_away()));
   std::optional<Job> known;
   if (!request.idempotency_key.empty() && !request.dry_run) {
     auto found = store_.find_job_by_idempotency_key(request.user, request.idempotency_key);
@@ -243,7 +248,8 @@ std::vector<Input> OrchestratorService::collect() {
     wake_condition_.wait_for(lock, kIdleStep, [&] { return work_waiting_ || stopping_; });
     work_waiting_ = false;
   }
-  std::vector<Input> inputs = requests_.drain(Duration(0), 1000);
+  std::vector<Input> inputs = std::exchange(kept_, {});
+  for (Input& input : requests_.drain(Duration(0), 1000)) inputs.push_back(std::move(input));
   for (auto* queue : {&events_, &samples_})
     for (Input& input : queue->drain(Duration(0), 5000)) inputs.push_back(std::move(input));
   if (requests_.size() + events_.size() + samples_.size() > 0) wake();
@@ -261,7 +267,13 @@ void OrchestratorService::run_steps() {
     if (core_->needs_epochs()) top_up_epochs();
     const Time now = steady.advance(clock_.now(), clock_.mono());
     Effects effects = core_->step(now, clock_.mono(), inputs);
-    if (!commit(effects.writes)) return;
+    const Committed committed = commit(effects);
+    if (committed == Committed::kStopped) return;
+    if (committed == Committed::kGivenUp) {
+      for (const auto& sample : effects.samples) history_.push(*sample);
+      if (!start_over(now)) return;
+      continue;
+    }
     core_->count_step(std::chrono::duration<double>(clock_.mono() - begin).count());
     if (!effects.replies.empty() || (effects.view_changed && clock_.mono() >= next_view)) {
       auto fresh = core_->view(now);
@@ -276,33 +288,70 @@ void OrchestratorService::run_steps() {
 }
 
 void OrchestratorService::top_up_epochs() {
-  const auto epoch = store_.reserve_epochs(kEpochBlock);
+  const auto epoch = store_.reserve_epochs(kEpochBlock, core_->epochs_above());
   if (epoch) return core_->add_epochs(*epoch, kEpochBlock);
-  if (epoch.error().code == ErrorCode::kIo) return end_for_good(epoch.error());
+  const ErrorCode code = epoch.error().code;
+  if (code == ErrorCode::kIo || code == ErrorCode::kConflict) return end_for_good(epoch.error());
   log::error("orchestrator", "no new epochs", {{"why", epoch.error().message}});
 }
 
-// True when the writes are durable. Waits out a database that is away and a disk that is full; anything else ends the
-// process.
-bool OrchestratorService::commit(const std::vector<Write>& writes) {
-  if (writes.empty()) return true;
+// kDone: the writes are durable. Waits out a database that is away and a disk that is full, but not while a request waits
+// for the answer: then it gives the step up. Anything else ends the process.
+OrchestratorService::Committed OrchestratorService::commit(const Effects& effects) {
+  if (effects.writes.empty()) return Committed::kDone;
+  const Mono give_up = clock_.mono() + options_.refuse_after;
   while (true) {
-    const auto done = store_.commit(writes);
+    const auto done = store_.commit(effects.writes);
     if (done) {
       store_away_ = false;
-      return true;
+      return Committed::kDone;
     }
-    const ErrorCode code = done.error().code;
-    const bool away = code == ErrorCode::kUnavailable || code == ErrorCode::kTimeout || code == ErrorCode::kResourceExhausted;
-    if (!away) {
-      end_for_good(done.error());
-      return false;
-    }
-    if (!store_away_.exchange(true))
-      log::warn("orchestrator", "the database takes nothing; waiting", {{"why", done.error().message}});
-    if (stopping_) return false;
-    sleep_until_stop(kStoreRetry);
+    if (!wait_for_store(done.error())) return Committed::kStopped;
+    if (effects.replies.empty() || clock_.mono() < give_up) continue;
+    for (const PendingReply& reply : effects.replies) reply.refuse(store_is_away());
+    return Committed::kGivenUp;
   }
+}
+
+// As after a restart: the truth is what the store holds. The step that was given up is as if it had never been, unless
+// only the store's answer to it was lost; then its work is found here.
+bool OrchestratorService::start_over(Time now) {
+  while (true) {
+    auto state = store_.load();
+    const auto epoch = state ? store_.reserve_epochs(kEpochBlock, core_->epochs_above()) : fail(state.error());
+    if (!epoch) {
+      if (!wait_for_store(epoch.error())) return false;
+      continue;
+    }
+    auto core =
+        std::make_unique<Orchestrator>(options_.core, std::move(*state), *epoch, kEpochBlock, random_u64(), now);
+    core->inherit(*core_);
+    core_ = std::move(core);
+    store_away_ = false;
+    log::info("orchestrator", "the database is back; started over from what it holds");
+    return true;
+  }
+}
+
+// A pause before the next attempt, in which nobody is left waiting; false when there is to be none.
+bool OrchestratorService::wait_for_store(const Error& error) {
+  const bool away = error.code == ErrorCode::kUnavailable || error.code == ErrorCode::kTimeout ||
+                    error.code == ErrorCode::kResourceExhausted;
+  if (!away) {
+    end_for_good(error);
+    return false;
+  }
+  if (!store_away_.exchange(true))
+    log::warn("orchestrator", "the database takes nothing; waiting", {{"why", error.message}});
+  if (!stopping_) sleep_until_stop(kStoreRetry);
+  refuse_waiting();
+  return !stopping_;
+}
+
+// Requests that came before it was known that the store is away.
+void OrchestratorService::refuse_waiting() {
+  for (Input& input : requests_.drain(Duration(0), 10000))
+    if (!refuse(input, store_is_away())) kept_.push_back(std::move(input));
 }
 
 // After a failed fsync the next one may succeed falsely: nothing is tried again.

@@ -25,6 +25,8 @@ struct ServiceOptions {
   OrchestratorOptions core;
   std::chrono::milliseconds predict_deadline{50};
   std::chrono::seconds carbon_interval{600};
+  // So long a request waits for a database that is away; then it is refused, and nothing of it is kept.
+  std::chrono::milliseconds refuse_after{2'000};
   // The disk failed, or the database contradicts us: nothing may go on. Default: log and exit 74.
   std::function<void(const Error&)> on_fatal;
 };
@@ -70,7 +72,11 @@ class OrchestratorService final : public Control {
   void run_steps();
   std::vector<Input> collect();
   void carry_out(Effects effects);
-  bool commit(const std::vector<Write>& writes);
+  enum class Committed { kDone, kGivenUp, kStopped };
+  Committed commit(const Effects& effects);
+  bool start_over(Time now);
+  bool wait_for_store(const Error& error);
+  void refuse_waiting();
   void end_for_good(const Error& error);
   void top_up_epochs();
   void run_predictions();
@@ -89,6 +95,7 @@ class OrchestratorService final : public Control {
   const Clock& clock_;
 
   std::unique_ptr<Orchestrator> core_;  // the step thread's
+  std::vector<Input> kept_;             // the step thread's: inputs nobody waits for, from before the next step
   BoundedQueue<Input> requests_{10000, WhenFull::kReject};
   BoundedQueue<Input> events_{10000, WhenFull::kDropOldest};
   BoundedQueue<Input> samples_{50000, WhenFull::kDropOldest};

@@ -20,14 +20,23 @@ class FailingStore final : public Store {
  public:
   explicit FailingStore(std::unique_ptr<Store> store) : store_(std::move(store)) {}
   std::atomic<bool> fails{false};
+  std::atomic<bool> loses_an_answer{false};  // writes, says that it is away, and is
   std::atomic<ErrorCode> code{ErrorCode::kIo};
 
-  Result<void> commit(const std::vector<Write>& writes) override { return fails ? failure() : store_->commit(writes); }
+  Result<void> commit(const std::vector<Write>& writes) override {
+    if (fails) return failure();
+    const auto done = store_->commit(writes);
+    if (!loses_an_answer.exchange(false)) return done;
+    fails = true;
+    return failure();
+  }
   Result<void> append_samples(const std::vector<GpuSample>& samples) override {
     return fails ? failure() : store_->append_samples(samples);
   }
-  Result<StoredState> load() override { return store_->load(); }
-  Result<Epoch> reserve_epochs(std::uint64_t count) override { return store_->reserve_epochs(count); }
+  Result<StoredState> load() override { return fails ? Result<StoredState>(failure()) : store_->load(); }
+  Result<Epoch> reserve_epochs(std::uint64_t count, Epoch above) override {
+    return store_->reserve_epochs(count, above);
+  }
   Result<std::vector<Job>> find_jobs(const JobQuery& query) override { return store_->find_jobs(query); }
   Result<Job> find_job(const JobId& id) override { return store_->find_job(id); }
   Result<Job> find_job_by_number(std::int64_t number) override { return store_->find_job_by_number(number); }
@@ -46,7 +55,7 @@ class FailingStore final : public Store {
   StoreInfo info() const override { return store_->info(); }
 
  private:
-  Result<void> failure() const { return fail(code, "the test's disk"); }
+  tl::unexpected<Error> failure() const { return fail(code, "the test's disk"); }
   std::unique_ptr<Store> store_;
 };
 
@@ -55,7 +64,12 @@ class ServiceTest : public testing::Test {
   ServiceTest() : folder_(testing::TempDir() + "aether-service-" + std::to_string(getpid())) {
     std::filesystem::remove_all(folder_);
     store_ = std::make_unique<FailingStore>(*SqliteStore::open({folder_}));
+    open(std::chrono::minutes(10));
+  }
+  void open(std::chrono::milliseconds refuse_after) {
+    service_.reset();
     ServiceOptions options;
+    options.refuse_after = refuse_after;
     options.on_fatal = [this](const Error& error) {
       if (!is_fatal_.exchange(true)) fatal_.set_value(error.message);
     };
@@ -68,14 +82,28 @@ class ServiceTest : public testing::Test {
     std::filesystem::remove_all(folder_);
   }
 
-  std::future<Result<SubmitReply>> submit() {
+  std::future<Result<SubmitReply>> submit(const std::string& key = "") {
     JobSpec spec;
     spec.argv = {"train"};
     auto promise = std::make_shared<std::promise<Result<SubmitReply>>>();
-    service_->submit({std::move(spec), "admin", "", "", false},
+    service_->submit({std::move(spec), "admin", key, "body", false},
                      [promise](Result<SubmitReply> reply) { promise->set_value(std::move(reply)); });
     return promise->get_future();
   }
+
+  // Once the database is back: asked again and again, as a client does.
+  SubmitReply submit_until_taken(const std::string& key) {
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+    while (std::chrono::steady_clock::now() < deadline) {
+      auto reply = submit(key).get();
+      if (reply) return *reply;
+      EXPECT_EQ(reply.error().code, ErrorCode::kUnavailable) << reply.error().message;
+      std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    }
+    ADD_FAILURE() << "never taken";
+    return {};
+  }
+  std::size_t stored_jobs() { return store_->find_jobs({})->size(); }
 
   const std::string folder_;
   SystemClock clock_;
@@ -103,6 +131,48 @@ TEST_F(ServiceTest, AFullDiskTurnsNewRequestsAwayAndIsWaitedOut) {
   ASSERT_TRUE(reply) << reply.error().message;
   EXPECT_TRUE(store_->find_job(reply->job->id));
   EXPECT_TRUE(submit().get());
+}
+
+TEST_F(ServiceTest, NobodyWaitsForADatabaseThatStaysAwayAndNothingIsLeftHalfDone) {
+  open(std::chrono::milliseconds(200));
+  ASSERT_TRUE(submit("before").get());
+  store_->code = ErrorCode::kUnavailable;
+  store_->fails = true;
+  std::vector<std::future<Result<SubmitReply>>> waiting;
+  for (int i = 0; i < 50; ++i) waiting.push_back(submit("key " + std::to_string(i)));
+  for (auto& reply : waiting) {
+    ASSERT_EQ(reply.wait_for(std::chrono::seconds(60)), std::future_status::ready);
+    const auto refused = reply.get();
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, ErrorCode::kUnavailable);
+  }
+  store_->fails = false;
+  const SubmitReply again = submit_until_taken("key 0");
+  ASSERT_NE(again.job, nullptr);
+  EXPECT_FALSE(again.replayed) << "what was refused was not done";
+  EXPECT_EQ(stored_jobs(), 2u);
+  EXPECT_EQ(service_->view()->jobs.size(), 2u);
+  EXPECT_TRUE(submit_until_taken("before").replayed);
+}
+
+TEST_F(ServiceTest, ASubmissionWhoseAnswerWasLostIsFoundAgainUnderItsKey) {
+  open(std::chrono::milliseconds(200));
+  store_->code = ErrorCode::kUnavailable;
+  store_->loses_an_answer = true;
+  const auto refused = submit("key").get();
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, ErrorCode::kUnavailable);
+  EXPECT_EQ(stored_jobs(), 1u);
+  store_->fails = false;
+  EXPECT_TRUE(submit_until_taken("key").replayed);
+  EXPECT_EQ(stored_jobs(), 1u);
+}
+
+TEST_F(ServiceTest, AnOvertakenOrchestratorEndsAndSaysWhy) {
+  store_->code = ErrorCode::kConflict;
+  store_->fails = true;
+  auto reply = submit();
+  EXPECT_EQ(fatal_.get_future().get(), "the test's disk");
 }
 
 TEST_F(ServiceTest, ADiskThatFailsUnderACommitEndsTheService) {

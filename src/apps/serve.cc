@@ -102,7 +102,7 @@ void end_all_jobs(Control& control) {
     for (const auto& [id, job] : control.view()->jobs) {
       if (is_terminal(job->state)) continue;
       ++live;
-      if (cancel) control.act(id, JobAction::kCancel, std::nullopt, [](auto) {});
+      if (cancel) control.act(id, JobAction::kCancel, std::nullopt, "aether up --stop-jobs", [](auto) {});
     }
     return live;
   };
@@ -113,6 +113,7 @@ void end_all_jobs(Control& control) {
 // What a role holds, opened in order and closed in reverse.
 struct Parts {
   std::unique_ptr<Bus> bus;
+  std::unique_ptr<Bus> commanding, obeying;  // the same one, as the orchestrator and the agent see it
   std::unique_ptr<AiRole> ai;
   std::unique_ptr<OrchestratorRole> orchestrator;
   std::unique_ptr<AgentRole> agent;
@@ -133,7 +134,10 @@ Result<void> open_parts(const Settings& settings, Role role, const std::string& 
     at.ai = parts.ai->address();
   }
   if (up || role == Role::kOrchestrator) {
-    auto orchestrator = OrchestratorRole::open(settings, token, *parts.bus, up ? &parts.ai->predictor() : nullptr, up, clock);
+    auto commanding = sign_commands(settings, *parts.bus);
+    if (!commanding) return fail(commanding.error());
+    parts.commanding = std::move(*commanding);
+    auto orchestrator = OrchestratorRole::open(settings, token, *parts.commanding, up ? &parts.ai->predictor() : nullptr, up, clock);
     if (!orchestrator) return fail(orchestrator.error());
     parts.orchestrator = std::move(*orchestrator);
     at.api = parts.orchestrator->api_address();
@@ -141,7 +145,8 @@ Result<void> open_parts(const Settings& settings, Role role, const std::string& 
     AETHER_TRY(client::write_endpoint(settings.state_dir, {url(at.api), url(at.dashboard), getpid()}));
   }
   if (up || role == Role::kAgent) {
-    auto agent = AgentRole::open(settings, token, *parts.bus, clock);
+    parts.obeying = verify_commands(settings, *parts.bus);
+    auto agent = AgentRole::open(settings, token, *parts.obeying, clock);
     if (!agent) return fail(agent.error());
     parts.agent = std::move(*agent);
     at.metrics = parts.agent->metrics_address();

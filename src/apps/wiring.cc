@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "bus/in_process/in_process_bus.h"
 #include "bus/nats/nats_bus.h"
+#include "bus/signed/signed_bus.h"
 #include "carbon/recorded/profile_source.h"
 #include "carbon/recorded/series_source.h"
 #include "carbon/uk_carbon_intensity/uk_carbon_intensity_source.h"
@@ -81,6 +82,16 @@ Result<std::unique_ptr<Bus>> open_cluster_bus(const Settings& settings, const st
   auto bus = NatsBus::open(std::move(options));
   if (!bus) return fail(bus.error());
   return std::unique_ptr<Bus>(std::move(*bus));
+}
+
+Result<std::unique_ptr<Bus>> sign_commands(const Settings& settings, Bus& bus) {
+  auto key = CommandKey::ensure(settings.state_dir);
+  if (!key) return fail_with_context("the key that signs commands", key.error());
+  return std::make_unique<SigningBus>(bus, std::move(*key));
+}
+
+std::unique_ptr<Bus> verify_commands(const Settings& settings, Bus& bus) {
+  return std::make_unique<VerifyingBus>(bus, command_public_key_path(settings.state_dir));
 }
 
 Result<std::unique_ptr<Store>> open_store(const Settings& settings) {

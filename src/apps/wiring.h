@@ -30,6 +30,10 @@ Result<std::unique_ptr<ProcessRunner>> open_runner(const Settings& settings, con
 Result<std::unique_ptr<Bus>> open_embedded_bus();
 // Waits for nobody: a server that is not up yet is joined later.
 Result<std::unique_ptr<Bus>> open_cluster_bus(const Settings& settings, const std::string& role);
+// The same bus, as the orchestrator sends commands on it: signed with the key of the state directory, which is made at the
+// first start. And as an agent hears it: nothing but what that key has signed. `bus` outlives both.
+Result<std::unique_ptr<Bus>> sign_commands(const Settings& settings, Bus& bus);
+std::unique_ptr<Bus> verify_commands(const Settings& settings, Bus& bus);
 
 Result<std::unique_ptr<Store>> open_store(const Settings& settings);
 

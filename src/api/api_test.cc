@@ -51,6 +51,14 @@ class FakeStore final : public Store {
   Result<void> append_samples(const std::vector<GpuSample>&) override { return {}; }
   Result<StoredState> load() override { return StoredState{}; }
   Result<Epoch> reserve_epochs(std::uint64_t, Epoch) override { return Epoch{1}; }
+  Result<std::vector<AuditLine>> audit(std::int64_t after, int limit) override {
+    std::vector<AuditLine> out;
+    for (const AuditLine& line : lines)
+      if (line.seq > after && static_cast<int>(out.size()) < limit) out.push_back(line);
+    return out;
+  }
+  Result<AuditLine> last_audit_line() override { return lines.empty() ? AuditLine{} : lines.back(); }
+  std::vector<AuditLine> lines;
   Result<Job> find_job(const JobId&) override { return fail(ErrorCode::kNotFound, "none"); }
   Result<Job> find_job_by_number(std::int64_t) override { return fail(ErrorCode::kNotFound, "none"); }
   Result<std::optional<Job>> find_job_by_idempotency_key(const std::string&, const std::string&) override {
@@ -527,7 +535,9 @@ TEST_F(ApiRoutes, OperatorsTakeThingsOutOfServiceWithAReason) {
   EXPECT_EQ(write("DELETE", "/api/v1/nodes/n1").status, 409) << "it answers";
   EXPECT_EQ(write("DELETE", "/api/v1/nodes/x").status, 404);
   EXPECT_EQ(post("/api/v1/nodes/n1/drain", R"({"reason":"gone"})").status, 202);
-  EXPECT_EQ(write("DELETE", "/api/v1/nodes/n1").json["forgotten"], true);
+  EXPECT_EQ(write("DELETE", "/api/v1/nodes/n1?lost=perhaps").status, 400);
+  EXPECT_EQ(write("DELETE", "/api/v1/nodes/n1?lost=true").json["forgotten"], true);
+  EXPECT_EQ(control_.forgotten_as, Unresolved::kLost);
   EXPECT_EQ(get("/api/v1/nodes/n1").status, 404);
   control_.publish([](ClusterView& view) { view.alerts.emplace_back().id = AlertId("idle/GPU-0"); });
   EXPECT_EQ(post("/api/v1/alerts/idle%2FGPU-0/acknowledge").json["acknowledged"], true);
@@ -678,6 +688,24 @@ TEST_F(ApiRoutes, EventsOfJobsComeFromTheStoreAndACursorOutlivesTheProcess) {
   // The place in the memory of another process means nothing here; the place in the store does.
   EXPECT_EQ(seen("?after=4.other-17").size(), 1u);
   EXPECT_EQ(seen("?after=5.other-17").size(), 0u);
+}
+
+TEST_F(ApiRoutes, TheAuditLogIsReadInPagesAndOnlyWithAToken) {
+  FakeStore store;
+  for (int i = 0; i < 5; ++i)
+    store.lines.push_back(seal(store.lines.empty() ? AuditLine{} : store.lines.back(),
+                               {Time(std::chrono::microseconds(1'500'001 + i)), "ada", "drain", "n1", "fan"}));
+  serve({}, &store);
+  EXPECT_EQ(get("/api/v1/audit").status, 401) << "not even on loopback";
+  const auto read = [&](const std::string& query) { return write("GET", "/api/v1/audit" + query).json["items"]; };
+  EXPECT_EQ(read("?limit=2")[0]["seq"], 4) << "the newest";
+  const Json page = read("?after=1&limit=2");
+  ASSERT_EQ(page.size(), 2u);
+  EXPECT_EQ(page[0]["seq"], 2);
+  EXPECT_EQ(page[0]["time_us"], 1'500'002) << "the whole time: it was sealed";
+  EXPECT_EQ(page[0]["hash"], store.lines[1].hash);
+  EXPECT_EQ(read("?after=5").size(), 0u);
+  EXPECT_EQ(write("GET", "/api/v1/audit?after=x").status, 400);
 }
 
 TEST_F(ApiRoutes, EventsTellWhatChangedSinceACursor) {

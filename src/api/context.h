@@ -33,6 +33,7 @@ void add_job_action_routes(http::Server& server, Context& context);
 void add_submit_routes(http::Server& server, Context& context);
 void add_log_routes(http::Server& server, Context& context);
 void add_fleet_routes(http::Server& server, Context& context);
+void add_audit_routes(http::Server& server, Context& context);
 void add_history_routes(http::Server& server, Context& context);
 void add_metrics_routes(http::Server& server, Context& context);
 

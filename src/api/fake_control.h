@@ -1,6 +1,7 @@
 #pragma once
 // For tests: an orchestrator in memory. Submissions wait for ever unless the test starts them; each change publishes a
 // new view, as the real one does.
+#include <atomic>
 #include <fmt/format.h>
 
 #include <map>
@@ -56,7 +57,7 @@ class FakeControl final : public Control {
     unlocked(lock, [&] { reply(SubmitReply{stored, false}); });
   }
 
-  void act(JobId id, JobAction action, std::optional<std::int64_t> argument,
+  void act(JobId id, JobAction action, std::optional<std::int64_t> argument, std::string,
            Reply<std::shared_ptr<const Job>> reply) override {
     std::unique_lock lock(mutex_);
     last_argument = argument;
@@ -75,7 +76,7 @@ class FakeControl final : public Control {
     unlocked(lock, [&] { reply(std::shared_ptr<const Job>(job)); });
   }
 
-  void update(JobId id, JobUpdate update, std::shared_ptr<const Job> expected,
+  void update(JobId id, JobUpdate update, std::shared_ptr<const Job> expected, std::string,
               Reply<std::shared_ptr<const Job>> reply) override {
     std::unique_lock lock(mutex_);
     last_update = update;
@@ -90,21 +91,22 @@ class FakeControl final : public Control {
     unlocked(lock, [&] { reply(std::shared_ptr<const Job>(job)); });
   }
 
-  void set_quarantine(GpuUuid gpu, std::optional<std::string> reason, Reply<void> reply) override {
+  void set_quarantine(GpuUuid gpu, std::optional<std::string> reason, std::string, Reply<void> reply) override {
     publish([&](ClusterView& view) {
       view.gpus[gpu].state = reason ? GpuState::kQuarantined : GpuState::kFree;
       view.gpus[gpu].state_reason = reason.value_or("");
     });
     reply({});
   }
-  void set_drain(NodeId node, std::optional<std::string> reason, Reply<void> reply) override {
+  void set_drain(NodeId node, std::optional<std::string> reason, std::string, Reply<void> reply) override {
     publish([&](ClusterView& view) {
       view.nodes[node].state = reason ? NodeState::kDrained : NodeState::kUp;
       view.nodes[node].drain_reason = reason.value_or("");
     });
     reply({});
   }
-  void forget_node(NodeId node, Reply<void> reply) override {
+  void forget_node(NodeId node, Unresolved unresolved, std::string, Reply<void> reply) override {
+    forgotten_as = unresolved;
     bool known = false, up = false;
     publish([&](ClusterView& view) {
       const auto it = view.nodes.find(node);
@@ -115,7 +117,7 @@ class FakeControl final : public Control {
     if (!known) return reply(fail(ErrorCode::kNotFound, "no node " + node.str()));
     reply(up ? fail(ErrorCode::kConflict, "it answers") : Result<void>());
   }
-  void acknowledge(AlertId id, Reply<void> reply) override {
+  void acknowledge(AlertId id, std::string, Reply<void> reply) override {
     bool known = false;
     publish([&](ClusterView& view) {
       for (Alert& alert : view.alerts)
@@ -152,6 +154,8 @@ class FakeControl final : public Control {
   }
 
   // ---- for the tests ----
+
+  std::atomic<Unresolved> forgotten_as{Unresolved::kRefuse};
 
   JobId add_job(JobState state, const std::string& name = "train", const std::string& user = "ada") {
     std::lock_guard lock(mutex_);

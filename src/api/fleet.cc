@@ -105,7 +105,7 @@ void set_quarantine(Context& context, bool takes_out, const Request& request, co
   const GpuView* gpu = find_gpu(*view, request.params.at("gpu"));
   if (gpu == nullptr) return respond(no_gpu(request));
   const GpuUuid uuid = gpu->info.gpu_uuid;
-  context.control.set_quarantine(uuid, *reason, [&context, request, respond, uuid](Result<void> result) {
+  context.control.set_quarantine(uuid, *reason, request.identity, [&context, request, respond, uuid](Result<void> result) {
     if (!result) return respond(http::problem(result.error(), request));
     const auto after = context.control.view();
     const auto found = after->gpus.find(uuid);
@@ -118,7 +118,7 @@ void set_drain(Context& context, bool takes_out, const Request& request, const R
   if (!reason) return;
   const NodeId node(request.params.at("node"));
   if (!context.control.view()->nodes.contains(node)) return respond(no_node(request));
-  context.control.set_drain(node, *reason, [&context, request, respond, node](Result<void> result) {
+  context.control.set_drain(node, *reason, request.identity, [&context, request, respond, node](Result<void> result) {
     if (!result) return respond(http::problem(result.error(), request));
     const auto after = context.control.view();
     const auto found = after->nodes.find(node);
@@ -128,9 +128,11 @@ void set_drain(Context& context, bool takes_out, const Request& request, const R
 
 // The operator's word that a node is gone for good.
 void forget_node(Context& context, const Request& request, const Responder& respond) {
-  if (auto refusal = refuse_unknown_query(request, {})) return respond(*refusal);
+  if (auto refusal = refuse_unknown_query(request, {"lost"})) return respond(*refusal);
+  const auto lost = query_flag(request, "lost");
+  if (!lost) return respond(bad_parameter("lost", lost.error().message, request));
   const NodeId node(request.params.at("node"));
-  context.control.forget_node(node, [request, respond, node](Result<void> result) {
+  context.control.forget_node(node, *lost ? Unresolved::kLost : Unresolved::kRefuse, request.identity, [request, respond, node](Result<void> result) {
     if (!result) return respond(http::problem(result.error(), request));
     respond(ok({{"node", node.str()}, {"forgotten", true}}, 202));
   });
@@ -142,7 +144,7 @@ void acknowledge(Context& context, const Request& request, const Responder& resp
   if (body.refusal) return respond(*body.refusal);
   if (auto refusal = refuse_unknown_keys(body.json, {}, request)) return respond(*refusal);
   const AlertId id(request.params.at("id"));
-  context.control.acknowledge(id, [&context, request, respond, id](Result<void> result) {
+  context.control.acknowledge(id, request.identity, [&context, request, respond, id](Result<void> result) {
     if (!result) return respond(http::problem(result.error(), request));
     const auto view = context.control.view();
     for (const Alert& alert : view->alerts)

@@ -56,7 +56,7 @@ void act(Context& context, JobAction action, const Request& request, const Respo
   const bool names_array = (*job)->is_array_task() && request.params.at("id") == std::to_string((*job)->array_number);
   if (action == JobAction::kCancel && names_array) action = JobAction::kCancelArray;
   const JobId target = action == JobAction::kCancelArray ? (*job)->array_parent : (*job)->id;
-  context.control.act(target, action, *argument,
+  context.control.act(target, action, *argument, request.identity,
                       [&context, request, respond](Result<std::shared_ptr<const Job>> result) {
                         if (!result) return respond(http::problem(result.error(), request));
                         respond(ok(job_json(**result, *context.control.view()), 202));
@@ -98,7 +98,7 @@ void patch(Context& context, const Request& request, const Responder& respond) {
   const auto job = context.control.find_job(request.params.at("id"));
   if (!job) return respond(no_job(job.error(), request));
   if (match != "*" && !matches_etag(match, job_json(**job, *context.control.view()))) return respond(etag_problem(request));
-  context.control.update((*job)->id, *update, match == "*" ? nullptr : *job,
+  context.control.update((*job)->id, *update, match == "*" ? nullptr : *job, request.identity,
                          [&context, request, respond](Result<std::shared_ptr<const Job>> result) {
                            if (!result && result.error().field == "etag") return respond(etag_problem(request));
                            if (!result) return respond(http::problem(result.error(), request));

@@ -262,6 +262,32 @@ void add_admin_verbs(Registrar& verbs) {
   add_admin_verb(verbs, "nodes", "undrain", "Return a drained node to service", false);
   add_admin_verb(verbs, "gpus", "quarantine", "Take a GPU out of service", true);
   add_admin_verb(verbs, "gpus", "clear", "Return a quarantined GPU to service", false);
+  struct ForgetFlags {
+    std::string node;
+    bool lost = false;
+  };
+  const auto forget_flags = std::make_shared<ForgetFlags>();
+  CLI::App& forget = verbs.add("forget", "Forget a node that never comes back", [forget_flags](Context& context) {
+    return forget_node(context, forget_flags->node, forget_flags->lost);
+  });
+  forget.add_option("node", forget_flags->node, "Name of the node")->type_name("NODE")->required();
+  forget.add_flag("--lost", forget_flags->lost, "Nothing runs there any more, for certain: its jobs end as NODE_FAIL");
+  struct AuditFlags {
+    std::string what = "list";
+    int limit = 100;
+  };
+  const auto audit_flags = std::make_shared<AuditFlags>();
+  CLI::App& audit_verb = verbs.add("audit", "Who ordered what; `aether audit verify` checks the log's seals",
+                                   [audit_flags](Context& context) {
+                                     return audit_flags->what == "verify" ? verify_audit(context)
+                                                                          : audit(context, audit_flags->limit);
+                                   });
+  audit_verb.add_option("what", audit_flags->what, "list or verify")
+      ->type_name("WHAT")
+      ->check(CLI::IsMember({"list", "verify"}));
+  audit_verb.add_option("--limit", audit_flags->limit, "At most so many of the newest (default 100)")
+      ->type_name("N")
+      ->check(CLI::Range(1, 1000));
   verbs.add("token", "The dashboard's address with the token, on a terminal", token);
   verbs.add("version", "What the server is", version);
   const auto alias_directory = std::make_shared<std::string>();

@@ -10,6 +10,7 @@
 #include "client/fake_api.h"
 #include "client/json_view.h"
 #include "client/outcome.h"
+#include "model/audit.h"
 
 namespace aether::client {
 namespace {
@@ -339,6 +340,45 @@ TEST(Top, OncePrintsOneFrame) {
   EXPECT_EQ(result.exit_code, 0) << result.err;
   EXPECT_THAT(result.out, HasSubstr("n1-0  free   ██████        50 %"));
   EXPECT_EQ(api.run({"top", "--once", "--sort", "x"}).exit_code, 2);
+}
+
+TEST(Forget, SaysLostOnlyWhenItsUserDoes) {
+  FakeApi api({{"DELETE /api/v1/nodes/n1", {scripted_reply(202, R"({"node":"n1","forgotten":true})")}}});
+  EXPECT_EQ(api.run({"forget", "n1"}).out, "n1 is forgotten\n");
+  EXPECT_EQ(api.requests().back().target, "/api/v1/nodes/n1");
+  EXPECT_EQ(api.run({"forget", "n1", "--lost"}).exit_code, 0);
+  EXPECT_EQ(api.requests().back().target, "/api/v1/nodes/n1?lost=true");
+}
+
+std::string audit_page(const std::vector<AuditLine>& lines) {
+  Json items = Json::array();
+  for (const AuditLine& line : lines)
+    items.push_back({{"seq", line.seq}, {"time", format_rfc3339(line.record.time)}, {"time_us", to_unix_us(line.record.time)},
+                     {"actor", line.record.actor}, {"action", line.record.action}, {"target", line.record.target},
+                     {"detail", line.record.detail}, {"hash", line.hash}});
+  return scripted_reply(200, Json{{"items", items}, {"next_page_token", nullptr}}.dump());
+}
+
+TEST(Audit, IsShownAndVerifiedPageByPage) {
+  std::vector<AuditLine> lines;
+  for (int i = 0; i < 4; ++i)
+    lines.push_back(seal(lines.empty() ? AuditLine{} : lines.back(),
+                         {Time(std::chrono::microseconds(1'790'000'000'123'456 + i)), "ada", "drain", "n1", "new fan"}));
+  const std::string first = audit_page({lines[0], lines[1]}), second = audit_page({lines[2], lines[3]});
+  FakeApi api({{"GET /api/v1/audit", {first, second, audit_page({})}}});
+  const RunResult verified = api.run({"audit", "verify"});
+  EXPECT_EQ(verified.exit_code, 0) << verified.err;
+  EXPECT_EQ(verified.out, "4 lines, all as they were written; newest seal " + lines[3].hash + "\n");
+
+  FakeApi shown({{"GET /api/v1/audit", {first}}});
+  EXPECT_THAT(shown.run({"audit"}).out, HasSubstr("new fan"));
+
+  auto changed = lines;
+  changed[2].record.actor = "eve";
+  FakeApi tampered({{"GET /api/v1/audit", {first, audit_page({changed[2], changed[3]}), audit_page({})}}});
+  const RunResult refused = tampered.run({"audit", "verify"});
+  EXPECT_EQ(refused.exit_code, 1);
+  EXPECT_THAT(refused.err, HasSubstr("line 3 of the audit log"));
 }
 
 }  // namespace

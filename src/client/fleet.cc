@@ -243,6 +243,17 @@ Outcome<int> act_on(Context& context, const std::string& kind, const std::string
   return kOk;
 }
 
+Outcome<int> forget_node(Context& context, const std::string& node, bool lost) {
+  const auto reply = context.send(
+      "DELETE", fmt::format("/api/v1/nodes/{}{}", http::url_encode(node), lost ? "?lost=true" : ""), nullptr);
+  if (!reply) return failed(reply.error());
+  if (context.output() == Output::kJson)
+    context.print_last_body();
+  else if (!context.options().quiet)
+    context.out() << visible(node) << " is forgotten\n";
+  return kOk;
+}
+
 Outcome<int> token(Context& context) {
   const auto connection = context.connection();
   if (!connection) return failed(connection.error());

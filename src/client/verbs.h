@@ -102,6 +102,10 @@ Outcome<int> events(Context& context, const EventFlags& flags);
 // "<node>-<index>".
 Outcome<int> act_on(Context& context, const std::string& kind, const std::string& id,
                     const std::string& action, const std::string& reason);
+// A node that never comes back; `lost`: also what it may still have been running.
+Outcome<int> forget_node(Context& context, const std::string& node, bool lost);
+Outcome<int> audit(Context& context, int limit);  // audit.cc
+Outcome<int> verify_audit(Context& context);
 Outcome<int> token(Context& context);
 
 struct TopFlags {

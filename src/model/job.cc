@@ -29,7 +29,7 @@ constexpr std::array<std::pair<JobState, std::string_view>, 18> kStateNames = {{
     {JobState::kLost, "LOST"},
 }};
 
-constexpr std::array<std::pair<ExitCause, std::string_view>, 15> kCauseNames = {{
+constexpr std::array<std::pair<ExitCause, std::string_view>, 16> kCauseNames = {{
     {ExitCause::kSelf, "self"},
     {ExitCause::kUserCancel, "user_cancel"},
     {ExitCause::kTimeout, "timeout"},

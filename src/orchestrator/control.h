@@ -102,6 +102,11 @@ enum class JobAction {
   kResume,
   kSignal,       // argument: the signal's number; sent once, without a promise that it arrives
 };
+// What becomes of attempts on a node that is forgotten, whose end nobody knows.
+enum class Unresolved {
+  kRefuse,  // the node is not forgotten while it has any
+  kLost,    // the operator's word that nothing runs there any more: they end as NODE_FAIL
+};
 // What may change of a job after its submission; absent = stays.
 struct JobUpdate {
   std::optional<int> priority;
@@ -109,6 +114,7 @@ struct JobUpdate {
   std::optional<std::map<std::string, std::string>> labels;      // the whole set
 };
 
+// `actor` is the identity that asks; it goes into the audit log with what was done.
 // Thread-safe. Callbacks run on the orchestrator's thread and must only hand over.
 class Control {
  public:
@@ -122,16 +128,17 @@ class Control {
   // Answered after the commit. kConflict: a live job has this unique name, or the key came with another body
   // (field "idempotency_key"). kResourceExhausted: the queue is full. kUnavailable: the store does not answer.
   virtual void submit(SubmitRequest request, Reply<SubmitReply> reply) = 0;
-  virtual void act(JobId job, JobAction action, std::optional<std::int64_t> argument,
+  virtual void act(JobId job, JobAction action, std::optional<std::int64_t> argument, std::string actor,
                    Reply<std::shared_ptr<const Job>> reply) = 0;
   // kConflict with the field "etag": the job is no longer `expected` (null = whatever it is).
-  virtual void update(JobId job, JobUpdate update, std::shared_ptr<const Job> expected,
+  virtual void update(JobId job, JobUpdate update, std::shared_ptr<const Job> expected, std::string actor,
                       Reply<std::shared_ptr<const Job>> reply) = 0;
-  virtual void set_quarantine(GpuUuid gpu, std::optional<std::string> reason, Reply<void> reply) = 0;
-  virtual void set_drain(NodeId node, std::optional<std::string> reason, Reply<void> reply) = 0;
-  // The operator's word that the node is gone for good: its attempts end as NODE_FAIL. kConflict while it answers.
-  virtual void forget_node(NodeId node, Reply<void> reply) = 0;
-  virtual void acknowledge(AlertId alert, Reply<void> reply) = 0;
+  virtual void set_quarantine(GpuUuid gpu, std::optional<std::string> reason, std::string actor,
+                              Reply<void> reply) = 0;
+  virtual void set_drain(NodeId node, std::optional<std::string> reason, std::string actor, Reply<void> reply) = 0;
+  // The operator's word that the node is gone for good. kConflict while it answers, or has unresolved attempts.
+  virtual void forget_node(NodeId node, Unresolved unresolved, std::string actor, Reply<void> reply) = 0;
+  virtual void acknowledge(AlertId alert, std::string actor, Reply<void> reply) = 0;
   // Asks the agent that ran the job's last attempt; kTimeout after 2 s without an answer.
   virtual void read_log(JobId job, std::string stream, std::int64_t offset, std::int64_t limit,
                         Reply<LogChunk> reply) = 0;

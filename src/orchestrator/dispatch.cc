@@ -90,7 +90,7 @@ void Orchestrator::apply(AgentInput& input, Time now, Effects& effects) {
   if (const auto* heartbeat = std::get_if<HeartbeatEvent>(&event.body)) return on_heartbeat(event, *heartbeat, now, effects);
   if (const auto* report = std::get_if<AttemptReport>(&event.body)) return on_report(event.node, *report, now, effects);
   if (const auto* refused = std::get_if<RefusedEvent>(&event.body)) return on_refused(event.node, *refused, now, effects);
-  if (const auto* fault = std::get_if<GpuFaultEvent>(&event.body)) return on_gpu_fault(event.node, *fault, effects);
+  if (const auto* fault = std::get_if<GpuFaultEvent>(&event.body)) return on_gpu_fault(event.node, *fault, now, effects);
   on_log(std::get<LogEvent>(event.body), effects);
 }
 
@@ -207,15 +207,17 @@ void Orchestrator::on_report(const NodeId& node, const AttemptReport& report, Ti
 }
 
 // One GPU, not its node, unless processes there can't be ended. It stays out of service until somebody clears it.
-void Orchestrator::on_gpu_fault(const NodeId& node, const GpuFaultEvent& fault, Effects& effects) {
+void Orchestrator::on_gpu_fault(const NodeId& node, const GpuFaultEvent& fault, Time now, Effects& effects) {
   const GpuRecord* gpu = cluster_.find_gpu(fault.gpu_uuid);
   if (gpu == nullptr || gpu->node != node || gpu->quarantine) return;
   const std::string reason = fmt::format("{}: {}", fault.fault, fault.message);
   cluster_.set_quarantine(fault.gpu_uuid, reason);
   effects.writes.push_back(PutSetting{"quarantine/" + fault.gpu_uuid.str(), reason});
+  effects.audit(now, "agent", "quarantine", fault.gpu_uuid.str(), reason);
   if (fault.fault == "unkillable") {  // only a restart of the node helps
     cluster_.set_drain(node, reason);
     effects.writes.push_back(PutSetting{"drain/" + node.str(), reason});
+    effects.audit(now, "agent", "drain", node.str(), reason);
   }
   needs_plan_ = effects.view_changed = true;
   log::warn("orchestrator", "GPU quarantined by its node", {{"node", node.str()}, {"gpu", fault.gpu_uuid.str()}, {"reason", reason}});

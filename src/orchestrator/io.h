@@ -38,17 +38,38 @@ struct ActInput {
   JobAction action = JobAction::kCancel;
   std::optional<std::int64_t> argument;
   Control::Reply<std::shared_ptr<const Job>> reply;
+  std::string actor = "user";
 };
 struct UpdateInput {
   JobId job;
   JobUpdate update;
   std::shared_ptr<const Job> expected;  // null = whatever it is
   Control::Reply<std::shared_ptr<const Job>> reply;
+  std::string actor = "user";
 };
-struct QuarantineInput { GpuUuid gpu; std::optional<std::string> reason; Control::Reply<void> reply; };
-struct DrainInput { NodeId node; std::optional<std::string> reason; Control::Reply<void> reply; };
-struct ForgetNodeInput { NodeId node; Control::Reply<void> reply; };
-struct AcknowledgeInput { AlertId alert; Control::Reply<void> reply; };
+struct QuarantineInput {
+  GpuUuid gpu;
+  std::optional<std::string> reason;
+  Control::Reply<void> reply;
+  std::string actor = "user";
+};
+struct DrainInput {
+  NodeId node;
+  std::optional<std::string> reason;
+  Control::Reply<void> reply;
+  std::string actor = "user";
+};
+struct ForgetNodeInput {
+  NodeId node;
+  Control::Reply<void> reply;
+  Unresolved unresolved = Unresolved::kRefuse;
+  std::string actor = "user";
+};
+struct AcknowledgeInput {
+  AlertId alert;
+  Control::Reply<void> reply;
+  std::string actor = "user";
+};
 struct ReadLogInput {
   JobId job;
   std::optional<Job> known;   // found in the store, when it is no longer in memory
@@ -86,6 +107,9 @@ struct Effects {
   std::vector<std::shared_ptr<const GpuSample>> samples;      // to the history; may be dropped under pressure
   std::optional<PredictionsAsked> predictions;                // must be answered by a PredictionsInput
   bool view_changed = false;
+
+  // In the same commit as what was ordered.
+  void audit(Time time, std::string actor, std::string action, std::string target, std::string detail);
 
   template <class T>
   void answer(Control::Reply<T> reply, Result<T> result) {

@@ -17,6 +17,28 @@ std::string default_name(const JobSpec& spec) {
   return command.substr(command.find_last_of('/') + 1).substr(0, 128);
 }
 
+std::string name_of(JobAction action) {
+  switch (action) {
+    case JobAction::kCancel: return "cancel";
+    case JobAction::kCancelArray: return "cancel_array";
+    case JobAction::kHold: return "hold";
+    case JobAction::kRelease: return "release";
+    case JobAction::kRequeue: return "requeue";
+    case JobAction::kSuspend: return "suspend";
+    case JobAction::kResume: return "resume";
+    case JobAction::kSignal: return "signal";
+  }
+  return "";
+}
+
+std::string describe(const JobUpdate& update) {
+  std::vector<std::string> parts;
+  if (update.priority) parts.push_back(fmt::format("priority {}", *update.priority));
+  if (update.time_limit_s) parts.push_back(fmt::format("time limit {} s", *update.time_limit_s));
+  if (update.labels) parts.push_back(fmt::format("{} labels", update.labels->size()));
+  return fmt::format("{}", fmt::join(parts, ", "));
+}
+
 // Readings and energy go on all the time; what a person decides on is the rest.
 bool looks_same(const Job& seen, const Job& now) {
   return seen.spec == now.spec && seen.state == now.state && seen.attempts.size() == now.attempts.size();
@@ -175,6 +197,7 @@ void Orchestrator::apply(SubmitInput& input, Time now, Effects& effects) {
   }
   auto accepted = accept(input, now, effects);
   if (!accepted) return answer(fail(accepted.error()));
+  effects.audit(now, (*accepted)->user, "submit", (*accepted)->id.str(), (*accepted)->spec.name);
   answer(SubmitReply{std::make_shared<const Job>(**accepted), false});
 }
 
@@ -212,6 +235,7 @@ void Orchestrator::apply(ActInput& input, Time now, Effects& effects) {
   const auto shown = shown_.find(input.job);
   if (input.action == JobAction::kCancelArray) {
     const JobId told = cancel_array(input, now, effects);
+    effects.audit(now, input.actor, "cancel_array", input.job.str(), "");
     if (const Job* job = find_live(told)) return answer(std::make_shared<const Job>(*job));
     if (const auto it = shown_.find(told); it != shown_.end()) return answer(it->second);
     return answer(fail(ErrorCode::kConflict, "every task of array " + input.job.str() + " has ended long ago"));
@@ -225,6 +249,8 @@ void Orchestrator::apply(ActInput& input, Time now, Effects& effects) {
                                                          to_string(shown->second->state))));
   }
   if (const auto done = act_on(*job, input, now, effects); !done) return answer(fail(done.error()));
+  effects.audit(now, input.actor, name_of(input.action), input.job.str(),
+                input.argument ? fmt::format("{}", *input.argument) : "");
   needs_plan_ = true;
   if (job = find_live(input.job); job != nullptr) return answer(std::make_shared<const Job>(*job));
   answer(shown_.at(input.job));
@@ -295,15 +321,17 @@ void Orchestrator::apply(UpdateInput& input, Time now, Effects& effects) {
   job->spec = std::move(spec);
   if (job->spec.deadline) deadlines_.emplace(latest_start(*job), job->id);
   set_job_state(*job, job->state, "user", "update", now, effects);
+  effects.audit(now, input.actor, "update", job->id.str(), describe(input.update));
   needs_plan_ = true;
   answer(std::make_shared<const Job>(*job));
 }
 
-void Orchestrator::apply(QuarantineInput& input, Time, Effects& effects) {
+void Orchestrator::apply(QuarantineInput& input, Time now, Effects& effects) {
   const bool known = cluster_.find_gpu(input.gpu) != nullptr;
   if (known) {
     cluster_.set_quarantine(input.gpu, input.reason);
     effects.writes.push_back(PutSetting{"quarantine/" + input.gpu.str(), input.reason});
+    effects.audit(now, input.actor, input.reason ? "quarantine" : "clear", input.gpu.str(), input.reason.value_or(""));
     needs_plan_ = effects.view_changed = true;
     log::info("orchestrator", input.reason ? "GPU quarantined" : "GPU back in service",
               {{"gpu", input.gpu.str()}, {"reason", input.reason.value_or("")}});
@@ -312,11 +340,12 @@ void Orchestrator::apply(QuarantineInput& input, Time, Effects& effects) {
                  known ? Result<void>() : fail(ErrorCode::kNotFound, "no GPU " + input.gpu.str()));
 }
 
-void Orchestrator::apply(DrainInput& input, Time, Effects& effects) {
+void Orchestrator::apply(DrainInput& input, Time now, Effects& effects) {
   const bool known = cluster_.find_node(input.node) != nullptr;
   if (known) {
     cluster_.set_drain(input.node, input.reason);
     effects.writes.push_back(PutSetting{"drain/" + input.node.str(), input.reason});
+    effects.audit(now, input.actor, input.reason ? "drain" : "undrain", input.node.str(), input.reason.value_or(""));
     needs_plan_ = effects.view_changed = true;
     log::info("orchestrator", input.reason ? "node drained" : "node back in service",
               {{"node", input.node.str()}, {"reason", input.reason.value_or("")}});
@@ -325,10 +354,11 @@ void Orchestrator::apply(DrainInput& input, Time, Effects& effects) {
                  known ? Result<void>() : fail(ErrorCode::kNotFound, "no node " + input.node.str()));
 }
 
-void Orchestrator::apply(AcknowledgeInput& input, Time, Effects& effects) {
+void Orchestrator::apply(AcknowledgeInput& input, Time now, Effects& effects) {
   const bool known = alerts_.acknowledge(input.alert);
   if (known) {
     effects.writes.push_back(PutAlert{*alerts_.find(input.alert)});
+    effects.audit(now, input.actor, "acknowledge", input.alert.str(), "");
     effects.view_changed = true;
   }
   effects.answer(std::move(input.reply),

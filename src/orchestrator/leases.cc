@@ -162,11 +162,18 @@ void Orchestrator::apply(ForgetNodeInput& input, Time now, Effects& effects) {
     return answer(fail(ErrorCode::kConflict,
                        fmt::format("node {} answers; drain it and stop its agent before forgetting it", node.str())));
   const std::set<JobId> jobs = placed == placed_.end() ? std::set<JobId>{} : placed->second;
+  if (!jobs.empty() && input.unresolved == Unresolved::kRefuse)
+    return answer(fail(ErrorCode::kConflict,
+                       fmt::format("nobody knows what became of {} on node {}; only when it is certain that nothing runs "
+                                   "there any more, forget it with --lost: they end as NODE_FAIL",
+                                   jobs.size() == 1 ? fmt::format("job {}", live_.at(*jobs.begin()).number)
+                                                    : fmt::format("{} jobs", jobs.size()),
+                                   node.str())));
   for (const JobId& id : jobs) {
     Job& job = live_.at(id);
     ExitStatus exit;
     exit.cause = ExitCause::kNodeLost;
-    exit.message = fmt::format("an operator said that node {} is gone", node.str());
+    exit.message = fmt::format("{} said that node {} is gone for good", log::sanitise(input.actor), node.str());
     end_attempt(job, job.attempts.back(), exit, now, now, effects);
   }
   if (const NodeRecord* record = cluster_.find_node(node))
@@ -180,6 +187,8 @@ void Orchestrator::apply(ForgetNodeInput& input, Time now, Effects& effects) {
   placed_.erase(node);
   silent_.erase(node);
   effects.writes.push_back(PutSetting{"drain/" + node.str(), std::nullopt});
+  effects.audit(now, input.actor, "forget", node.str(),
+                jobs.empty() ? "" : fmt::format("given up as lost: {} attempts", jobs.size()));
   needs_plan_ = effects.view_changed = true;
   log::info("orchestrator", "node forgotten", {{"node", node.str()}, {"attempts_ended", jobs.size()}});
   answer({});

@@ -25,6 +25,8 @@ class LeasesTest : public testing::Test {
       if (auto* put = std::get_if<PutJob>(&write)) jobs_[put->job.id] = put->job;
       if (auto* put = std::get_if<PutAttempt>(&write)) attempts_[put->attempt.id] = put->attempt;
       if (auto* put = std::get_if<PutOutbox>(&write)) outbox_[{put->attempt, put->kind}] = {put->attempt, put->epoch, put->kind, put->subject, put->payload};
+      if (auto* put = std::get_if<PutAudit>(&write); put != nullptr && put->record.action != "submit")
+        audit_.push_back(put->record);
       if (auto* ack = std::get_if<AckOutbox>(&write)) outbox_.erase({ack->attempt, ack->kind});
     }
     for (Command& command : effects.commands) commands_.push_back(command);
@@ -91,9 +93,9 @@ class LeasesTest : public testing::Test {
       if (alert.kind == kind && !alert.cleared_at) return true;
     return false;
   }
-  Result<void> forget(const std::string& node) {
+  Result<void> forget(const std::string& node, Unresolved unresolved = Unresolved::kLost) {
     Result<void> result;
-    step({ForgetNodeInput{NodeId(node), [&](Result<void> r) { result = std::move(r); }}});
+    step({ForgetNodeInput{NodeId(node), [&](Result<void> r) { result = std::move(r); }, unresolved, "ada"}});
     return result;
   }
 
@@ -105,6 +107,7 @@ class LeasesTest : public testing::Test {
   std::map<AttemptId, Attempt> attempts_;
   std::map<std::pair<AttemptId, std::string>, OutboxRow> outbox_;
   std::vector<Command> commands_;
+  std::vector<AuditRecord> audit_;
 };
 
 TEST_F(LeasesTest, AJobThatContinuesIsNeverGivenUpForSilence) {
@@ -352,10 +355,29 @@ TEST_F(LeasesTest, AnOperatorsWordEndsTheAttemptsOfALostNode) {
   EXPECT_EQ(forget("n1").error().code, ErrorCode::kConflict);
   EXPECT_EQ(forget("n9").error().code, ErrorCode::kNotFound);
   run(60);
+  const auto refused = forget("n1", Unresolved::kRefuse);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, ErrorCode::kConflict);
+  EXPECT_NE(refused.error().message.find("--lost"), std::string::npos) << refused.error().message;
+  EXPECT_EQ(jobs_[id].state, JobState::kRunning);
+  EXPECT_TRUE(audit_.empty()) << "what was refused was not done";
   ASSERT_TRUE(forget("n1"));
   EXPECT_EQ(jobs_[id].state, JobState::kNodeFail);
+  EXPECT_EQ(attempts_.at({id, 1}).exit->message, "ada said that node n1 is gone for good");
+  ASSERT_EQ(audit_.size(), 1u);
+  EXPECT_EQ(audit_[0].actor, "ada");
+  EXPECT_EQ(audit_[0].action, "forget");
+  EXPECT_EQ(audit_[0].target, "n1");
+  EXPECT_EQ(audit_[0].detail, "given up as lost: 1 attempts");
   EXPECT_TRUE(core_->view(now_)->nodes.empty());
   EXPECT_TRUE(core_->view(now_)->gpus.empty());
+}
+
+TEST_F(LeasesTest, ANodeWithoutAnythingUnresolvedIsForgottenWithoutMore) {
+  join("n1");
+  run(60);
+  EXPECT_TRUE(forget("n1", Unresolved::kRefuse));
+  EXPECT_TRUE(core_->view(now_)->nodes.empty());
 }
 
 TEST_F(LeasesTest, ARefusalForNowIsNoEnd) {
@@ -367,7 +389,7 @@ TEST_F(LeasesTest, ARefusalForNowIsNoEnd) {
   step({AgentInput{{NodeId("n2"), "a", RefusedEvent{start.attempt, start.epoch, "EXPIRED", "not its node"}}}});
   EXPECT_EQ(jobs_[id].state, JobState::kAssigned);
   step({AgentInput{{NodeId("n1"), "a", RefusedEvent{start.attempt, start.epoch, "EXPIRED", ""}}}});
-  EXPECT_EQ(attempts_.at({id, 1}).exit->cause, ExitCause::kNotStarted);
+  EXPECT_EQ(attempts_.at({id, 1}).exit->cause, ExitCause::kDispatchTimeout);
 }
 
 }  // namespace

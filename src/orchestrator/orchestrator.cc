@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/log.h"
 #include "codec/codec.h"
 
 namespace aether {
@@ -76,6 +77,11 @@ void Orchestrator::inherit(const Orchestrator& before) {
   last_request_id_ = before.last_request_id_;
   last_second_ = before.last_second_;
   last_minute_ = before.last_minute_;
+}
+
+// Texts as the log has them anywhere: what a database would repair would break the seal.
+void Effects::audit(Time time, std::string actor, std::string action, std::string target, std::string detail) {
+  writes.push_back(PutAudit{{time, log::sanitise(actor), std::move(action), log::sanitise(target), log::sanitise(detail)}});
 }
 
 bool refuse(Input& input, const Error& error) {

@@ -161,7 +161,7 @@ class Orchestrator {
   void rise_above(const NodeId& node, std::uint64_t obeyed_epoch);
   void on_heartbeat(const AgentEvent& event, const HeartbeatEvent& heartbeat, Time now, Effects& effects);
   void on_report(const NodeId& node, const AttemptReport& report, Time now, Effects& effects);
-  void on_gpu_fault(const NodeId& node, const GpuFaultEvent& fault, Effects& effects);
+  void on_gpu_fault(const NodeId& node, const GpuFaultEvent& fault, Time now, Effects& effects);
   void on_refused(const NodeId& node, const RefusedEvent& refused, Time now, Effects& effects);
   void on_log(const LogEvent& log, Effects& effects);
   void end_attempt(Job& job, Attempt& attempt, const ExitStatus& exit, Time ended_at, Time now, Effects& effects);

@@ -18,6 +18,7 @@ struct Disk {
   std::map<std::pair<AttemptId, std::string>, OutboxRow> outbox;
   std::map<std::string, std::string> settings;
   std::vector<JobEvent> events;
+  std::vector<AuditRecord> audit;
 
   void commit(const std::vector<Write>& writes) {
     for (const Write& write : writes) std::visit([&](const auto& value) { put(value); }, write);
@@ -49,6 +50,7 @@ struct Disk {
     if (w.value) settings[w.key] = *w.value;
   }
   void put(const PutPlacement&) {}
+  void put(const PutAudit& w) { audit.push_back(w.record); }
   void put(const PutAlert&) {}
 
   StoredState load() const {
@@ -452,6 +454,31 @@ TEST_F(OrchestratorTest, QuarantineAndDrainOutliveARestart) {
   EXPECT_NE(core_->view(now_)->waiting.at(id)->summary, "");
   step({QuarantineInput{GpuUuid("GPU-0"), std::nullopt, [](Result<void> r) { EXPECT_TRUE(r); }}});
   EXPECT_EQ(job(id).state, JobState::kAssigned);
+}
+
+TEST_F(OrchestratorTest, EveryOrderIsInTheAuditLogWithWhoGaveIt) {
+  join(1);
+  const JobId id = submit(spec_of())->job->id;
+  const auto job_reply = [](auto) {};
+  const auto reply = [](Result<void>) {};
+  step({ActInput{id, JobAction::kSignal, 10, job_reply, "ada"}});  // it does not run yet: refused
+  const StartCommand start = sent<StartCommand>()[0];
+  report(start.attempt, start.epoch, JobState::kRunning);
+  step({ActInput{id, JobAction::kSignal, 10, job_reply, "ada"}});
+  step({UpdateInput{id, JobUpdate{.priority = 70}, nullptr, job_reply, "bob"}});
+  step({ActInput{id, JobAction::kCancel, std::nullopt, job_reply, "bob"}});
+  step({QuarantineInput{GpuUuid("GPU-0"), "smells\nbadly", reply, "carol"}});
+  step({QuarantineInput{GpuUuid("GPU-0"), std::nullopt, reply, "carol"}});
+  step({QuarantineInput{GpuUuid("GPU-7"), "not here", reply, "carol"}});
+  step({DrainInput{NodeId("n1"), "fan", reply, "carol"}});
+  step({AgentInput{{NodeId("n1"), "i1", GpuFaultEvent{GpuUuid("GPU-0"), "leak", "12 MiB"}}}});
+  std::vector<std::string> lines;
+  for (const AuditRecord& record : disk_.audit)
+    lines.push_back(record.actor + " " + record.action + " " + (record.target == id.str() ? "job" : record.target) + ": " + record.detail);
+  EXPECT_EQ(lines, (std::vector<std::string>{"admin submit job: true", "ada signal job: 10", "bob update job: priority 70",
+                                             "bob cancel job: ", "carol quarantine GPU-0: smells\\x0abadly",
+                                             "carol clear GPU-0: ", "carol drain n1: fan",
+                                             "agent quarantine GPU-0: leak: 12 MiB"}));
 }
 
 TEST_F(OrchestratorTest, LogRequestsAreAnsweredOrTimeOut) {

@@ -138,25 +138,27 @@ std::map<std::string, FoundDependency> OrchestratorService::find_dependencies(co
   return out;
 }
 
-void OrchestratorService::act(JobId job, JobAction action, std::optional<std::int64_t> argument,
+void OrchestratorService::act(JobId job, JobAction action, std::optional<std::int64_t> argument, std::string actor,
                               Reply<std::shared_ptr<const Job>> reply) {
-  enqueue(ActInput{std::move(job), action, argument, reply}, reply);
+  enqueue(ActInput{std::move(job), action, argument, reply, std::move(actor)}, reply);
 }
-void OrchestratorService::update(JobId job, JobUpdate update, std::shared_ptr<const Job> expected,
+void OrchestratorService::update(JobId job, JobUpdate update, std::shared_ptr<const Job> expected, std::string actor,
                                  Reply<std::shared_ptr<const Job>> reply) {
-  enqueue(UpdateInput{std::move(job), std::move(update), std::move(expected), reply}, reply);
+  enqueue(UpdateInput{std::move(job), std::move(update), std::move(expected), reply, std::move(actor)}, reply);
 }
-void OrchestratorService::set_quarantine(GpuUuid gpu, std::optional<std::string> reason, Reply<void> reply) {
-  enqueue(QuarantineInput{std::move(gpu), std::move(reason), reply}, reply);
+void OrchestratorService::set_quarantine(GpuUuid gpu, std::optional<std::string> reason, std::string actor,
+                                         Reply<void> reply) {
+  enqueue(QuarantineInput{std::move(gpu), std::move(reason), reply, std::move(actor)}, reply);
 }
-void OrchestratorService::set_drain(NodeId node, std::optional<std::string> reason, Reply<void> reply) {
-  enqueue(DrainInput{std::move(node), std::move(reason), reply}, reply);
+void OrchestratorService::set_drain(NodeId node, std::optional<std::string> reason, std::string actor,
+                                    Reply<void> reply) {
+  enqueue(DrainInput{std::move(node), std::move(reason), reply, std::move(actor)}, reply);
 }
-void OrchestratorService::forget_node(NodeId node, Reply<void> reply) {
-  enqueue(ForgetNodeInput{std::move(node), reply}, reply);
+void OrchestratorService::forget_node(NodeId node, Unresolved unresolved, std::string actor, Reply<void> reply) {
+  enqueue(ForgetNodeInput{std::move(node), reply, unresolved, std::move(actor)}, reply);
 }
-void OrchestratorService::acknowledge(AlertId alert, Reply<void> reply) {
-  enqueue(AcknowledgeInput{std::move(alert), reply}, reply);
+void OrchestratorService::acknowledge(AlertId alert, std::string actor, Reply<void> reply) {
+  enqueue(AcknowledgeInput{std::move(alert), reply, std::move(actor)}, reply);
 }
 
 void OrchestratorService::read_log(JobId job, std::string stream, std::int64_t offset, std::int64_t limit,
@@ -428,7 +430,8 @@ void OrchestratorService::run_history() {
 }
 
 void OrchestratorService::run_maintenance() {
-  while (!stopping_) {
+  for (int minute = 0; !stopping_; ++minute) {
+    if (minute % 60 == 0) log_audit_seal();
     sleep_until_stop(std::chrono::seconds(60));
     if (stopping_) return;
     const auto removed = store_.maintain(clock_.now());
@@ -436,6 +439,12 @@ void OrchestratorService::run_maintenance() {
     if (!removed)
       log::warn("orchestrator", "rollups or retention failed", {{"why", removed.error().message}});
   }
+}
+
+// Kept outside the database: who cuts off the newest lines there would have to change the log here too.
+void OrchestratorService::log_audit_seal() {
+  if (const auto last = store_.last_audit_line(); last && last->seq > 0)
+    log::info("orchestrator", "audit log sealed", {{"line", last->seq}, {"seal", last->hash}});
 }
 
 void OrchestratorService::run_carbon() {

@@ -46,14 +46,14 @@ class OrchestratorService final : public Control {
 
   std::shared_ptr<const ClusterView> view() const override;
   void submit(SubmitRequest request, Reply<SubmitReply> reply) override;
-  void act(JobId job, JobAction action, std::optional<std::int64_t> argument,
+  void act(JobId job, JobAction action, std::optional<std::int64_t> argument, std::string actor,
            Reply<std::shared_ptr<const Job>> reply) override;
-  void set_quarantine(GpuUuid gpu, std::optional<std::string> reason, Reply<void> reply) override;
-  void set_drain(NodeId node, std::optional<std::string> reason, Reply<void> reply) override;
-  void forget_node(NodeId node, Reply<void> reply) override;
-  void acknowledge(AlertId alert, Reply<void> reply) override;
+  void set_quarantine(GpuUuid gpu, std::optional<std::string> reason, std::string actor, Reply<void> reply) override;
+  void set_drain(NodeId node, std::optional<std::string> reason, std::string actor, Reply<void> reply) override;
+  void forget_node(NodeId node, Unresolved unresolved, std::string actor, Reply<void> reply) override;
+  void acknowledge(AlertId alert, std::string actor, Reply<void> reply) override;
   void read_log(JobId job, std::string stream, std::int64_t offset, std::int64_t limit, Reply<LogChunk> reply) override;
-  void update(JobId job, JobUpdate update, std::shared_ptr<const Job> expected,
+  void update(JobId job, JobUpdate update, std::shared_ptr<const Job> expected, std::string actor,
               Reply<std::shared_ptr<const Job>> reply) override;
   Result<std::shared_ptr<const Job>> find_job(const std::string& key) override;
 
@@ -83,6 +83,7 @@ class OrchestratorService final : public Control {
   std::uint64_t queue_drops() const;
   void run_history();
   void run_maintenance();
+  void log_audit_seal();
   void run_carbon();
   void sleep_until_stop(std::chrono::milliseconds duration);
   void wake();

@@ -47,6 +47,8 @@ class FailingStore final : public Store {
   Result<std::vector<StoredEvent>> events(std::optional<std::int64_t> after, int limit) override {
     return store_->events(after, limit);
   }
+  Result<std::vector<AuditLine>> audit(std::int64_t after, int limit) override { return store_->audit(after, limit); }
+  Result<AuditLine> last_audit_line() override { return store_->last_audit_line(); }
   Result<PlacementRecord> placement(const JobId& id) override { return store_->placement(id); }
   Result<Series> series(const SeriesQuery& query) override { return store_->series(query); }
   Result<std::vector<GpuSample>> latest_samples() override { return store_->latest_samples(); }

@@ -32,6 +32,7 @@ class Disk {
   void put(const PutOutbox& write);
   void put(const AckOutbox& write) { outbox_.erase({write.attempt, write.kind}); }
   void put(const PutEvent&) {}
+  void put(const PutAudit&) {}
   void put(const PutPlacement& write) { placements_[write.record.job] = write.record; }
   void put(const PutAlert& write) { alerts_[write.alert.id] = write.alert; }
   void put(const PutSetting& write);

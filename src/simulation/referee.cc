@@ -37,10 +37,19 @@ void Referee::blame(std::string promise, std::string what) {
 }
 
 void Referee::on_commit(const std::vector<Write>& writes) {
+  check_audit(writes);
   for (const Write& write : writes) {
     if (const auto* put = std::get_if<PutEvent>(&write)) check_event(put->event);
     if (const auto* put = std::get_if<PutAttempt>(&write)) check_attempt(put->attempt);
   }
+}
+
+// What somebody ordered and its line in the audit log are one transaction.
+void Referee::check_audit(const std::vector<Write>& writes) {
+  const bool is_audited = std::any_of(writes.begin(), writes.end(), [](const Write& write) { return std::holds_alternative<PutAudit>(write); });
+  for (const Write& write : writes)
+    if (const auto* put = std::get_if<PutEvent>(&write); put != nullptr && put->event.actor == "user" && !is_audited)
+      blame("I7", fmt::format("job {} becomes {} by its user without a line in the audit log", put->event.job.str(), put->event.to));
 }
 
 void Referee::check_event(const JobEvent& event) {

@@ -54,6 +54,7 @@ class Referee {
     std::map<int, ExitStatus> exits;
     std::map<int, Duration> ended;         // when the attempt's end became durable
   };
+  void check_audit(const std::vector<Write>& writes);
   void check_event(const JobEvent& event);
   void check_attempt(const Attempt& attempt);
   void check_accepted(const Disk& disk, bool must_be_settled);

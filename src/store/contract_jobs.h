@@ -202,6 +202,29 @@ TEST_P(StoreContract, EpochsNeverRepeat) {
   }
 }
 
+TEST_P(StoreContract, AuditLinesAreSealedInTheirOrderAndStayAsTheyWere) {
+  EXPECT_EQ(*store_->last_audit_line(), AuditLine{});
+  const auto record = [](int i) {
+    return PutAudit{{contract::kStart + contract::seconds(i), "ada", "cancel", "job-" + std::to_string(i), "Ünïcode \"x\""}};
+  };
+  STORE_OK(store_->commit({record(1), record(2)}));
+  reopen();
+  STORE_OK(store_->commit({record(3)}));
+  EXPECT_FALSE(store_->commit({record(4), PutAllocation{GpuUuid("GPU-a"), 0, {JobId("j"), 1}, 0},
+                               PutAllocation{GpuUuid("GPU-a"), 0, {JobId("k"), 1}, 0}}));
+  STORE_OK(store_->commit({record(5)}));
+  auto lines = store_->audit(0, 100);
+  STORE_OK(lines);
+  ASSERT_EQ(lines->size(), 4u) << "a line lives and dies with its transaction";
+  EXPECT_TRUE(check_audit_chain({}, *lines));
+  EXPECT_EQ((*lines)[3].record, record(5).record);
+  EXPECT_EQ(*store_->last_audit_line(), lines->back());
+  auto page = store_->audit(1, 2);
+  STORE_OK(page);
+  ASSERT_EQ(page->size(), 2u);
+  EXPECT_TRUE(check_audit_chain(lines->front(), *page));
+}
+
 TEST_P(StoreContract, EpochsAreTakenAboveThoseOfAnotherDatabase) {
   auto first = store_->reserve_epochs(10, 1'000'000);
   STORE_OK(first);

@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/result.h"
 #include "model/alert.h"
+#include "model/audit.h"
 #include "model/decision.h"
 #include "model/gpu.h"
 #include "model/job.h"
@@ -33,9 +34,10 @@ struct PutPlacement { PlacementRecord record; };
 struct PutAlert { Alert alert; };
 // Operator's decisions that must outlive a restart: ("quarantine/<uuid>", "reason"), ("drain/<node>", "reason").
 struct PutSetting { std::string key; std::optional<std::string> value; };  // absent deletes
+struct PutAudit { AuditRecord record; };  // becomes the next sealed line
 
 using Write = std::variant<PutJob, PutAttempt, PutAllocation, DeleteAllocations, PutOutbox, AckOutbox, PutEvent,
-                           PutPlacement, PutAlert, PutSetting>;
+                           PutPlacement, PutAlert, PutSetting, PutAudit>;
 
 struct OutboxRow {
   AttemptId attempt;
@@ -133,6 +135,9 @@ class Store {
   virtual Result<std::vector<JobEvent>> job_events(const JobId& id) = 0;
   // Of all jobs, oldest first: behind `after`, or the newest without it. limit: 1..1000.
   virtual Result<std::vector<StoredEvent>> events(std::optional<std::int64_t> after, int limit) = 0;
+  // The audit log behind line `after`, oldest first. limit: 1..1000.
+  virtual Result<std::vector<AuditLine>> audit(std::int64_t after, int limit) = 0;
+  virtual Result<AuditLine> last_audit_line() = 0;  // the empty one when there is none
   virtual Result<PlacementRecord> placement(const JobId& id) = 0;
   virtual Result<Series> series(const SeriesQuery& query) = 0;
   virtual Result<std::vector<GpuSample>> latest_samples() = 0;  // newest sample of each GPU

@@ -133,6 +133,13 @@ class OpenPostgresStore final : public PostgresStore {
     return store::read_value<std::vector<StoredEvent>>(
         readers_, [&](SqlConnection& connection) { return store::all_events(connection, after, limit); });
   }
+  Result<std::vector<AuditLine>> audit(std::int64_t after, int limit) override {
+    return store::read_value<std::vector<AuditLine>>(
+        readers_, [&](SqlConnection& connection) { return store::audit_lines(connection, after, limit); });
+  }
+  Result<AuditLine> last_audit_line() override {
+    return store::read_value<AuditLine>(readers_, store::last_audit_line);
+  }
   Result<PlacementRecord> placement(const JobId& id) override {
     return store::found_or(
         store::read_value<std::optional<PlacementRecord>>(

@@ -285,6 +285,31 @@ Result<std::vector<StoredEvent>> all_events(SqlConnection& connection, std::opti
   return events;
 }
 
+namespace {
+
+AuditLine audit_line_of(const SqlRow& row) {
+  return {row.integer(0), {from_unix_us(row.integer(1)), row.text(2), row.text(3), row.text(4), row.text(5)}, row.text(6)};
+}
+
+}  // namespace
+
+Result<std::vector<AuditLine>> audit_lines(SqlConnection& connection, std::int64_t after, int limit) {
+  auto found = connection.run(
+      "SELECT seq, time_us, actor, action, target, detail, hash FROM audit WHERE seq > $1 ORDER BY seq LIMIT $2",
+      {after, std::int64_t{std::clamp(limit, 1, kMaxPage)}});
+  if (!found) return fail(found.error());
+  std::vector<AuditLine> lines;
+  for (const SqlRow& row : found->rows) lines.push_back(audit_line_of(row));
+  return lines;
+}
+
+Result<AuditLine> last_audit_line(SqlConnection& connection) {
+  auto found =
+      connection.run("SELECT seq, time_us, actor, action, target, detail, hash FROM audit ORDER BY seq DESC LIMIT 1");
+  if (!found) return fail(found.error());
+  return found->rows.empty() ? AuditLine{} : audit_line_of(found->rows.front());
+}
+
 Result<std::optional<PlacementRecord>> find_placement(SqlConnection& connection, const JobId& id) {
   auto found = connection.run("SELECT record FROM placements WHERE job_id = $1 ORDER BY attempt DESC LIMIT 1",
                               {id.str()});

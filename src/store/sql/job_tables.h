@@ -23,6 +23,8 @@ Result<std::optional<Job>> find_job_by_key(SqlConnection& connection, const std:
                                            const std::string& key);
 Result<std::vector<JobEvent>> job_events(SqlConnection& connection, const JobId& id);
 Result<std::vector<StoredEvent>> all_events(SqlConnection& connection, std::optional<std::int64_t> after, int limit);
+Result<std::vector<AuditLine>> audit_lines(SqlConnection& connection, std::int64_t after, int limit);
+Result<AuditLine> last_audit_line(SqlConnection& connection);
 // Of the newest attempt that has one.
 Result<std::optional<PlacementRecord>> find_placement(SqlConnection& connection, const JobId& id);
 

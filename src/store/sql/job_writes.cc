@@ -114,6 +114,17 @@ Result<void> apply(SqlConnection& connection, const PutAlert& write) {
        number(alert.acknowledged ? 1 : 0)});
 }
 
+Result<void> apply(SqlConnection& connection, const PutAudit& write) {
+  const auto last = last_audit_line(connection);
+  if (!last) return fail(last.error());
+  const AuditLine line = seal(*last, write.record);
+  return put(connection,
+             "INSERT INTO audit (seq, time_us, actor, action, target, detail, hash) "
+             "VALUES ($1, $2, $3, $4, $5, $6, $7)",
+             {number(line.seq), time(line.record.time), text(line.record.actor), text(line.record.action),
+              text(line.record.target), text(line.record.detail), text(line.hash)});
+}
+
 Result<void> apply(SqlConnection& connection, const PutSetting& write) {
   if (!write.value) return put(connection, "DELETE FROM settings WHERE key = $1", {text(write.key)});
   return put(connection,

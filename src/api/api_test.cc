@@ -666,6 +666,10 @@ TEST_F(ApiRoutes, HealthIsPublicAndReadyOnceThereIsAView) {
   serve({}, nullptr, false);
   EXPECT_EQ(get("/healthz").json, (Json{{"status", "ok"}}));
   EXPECT_EQ(get("/readyz").status, 200);
+  control_.store_away = true;
+  EXPECT_EQ(get("/readyz").status, 503) << "what it would be sent, it would refuse";
+  control_.store_away = false;
+  EXPECT_EQ(get("/readyz").status, 200);
   control_.publish([](ClusterView& view) { view.version = 0; });
   EXPECT_EQ(get("/readyz").status, 503);
 }

@@ -105,6 +105,8 @@ class FakeControl final : public Control {
     });
     reply({});
   }
+  bool store_answers() const override { return !store_away; }
+  std::atomic<bool> store_away{false};
   void forget_node(NodeId node, Unresolved unresolved, std::string, Reply<void> reply) override {
     forgotten_as = unresolved;
     bool known = false, up = false;

@@ -196,6 +196,8 @@ Response metrics(Context& context, const Request& request) {
 
 // Ready once the orchestrator has published a view, which it does after it has read the store.
 Response ready(Context& context, const Request& request) {
+  if (!context.control.store_answers())
+    return http::problem(503, "store_away", "the database is away or its disk is full; requests are refused", request);
   if (context.control.view()->version > 0) return ok({{"status", "ready"}});
   return http::problem(503, "not_ready", "the orchestrator has not published the state of the cluster yet", request);
 }

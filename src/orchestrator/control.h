@@ -124,6 +124,8 @@ class Control {
   virtual ~Control() = default;
 
   virtual std::shared_ptr<const ClusterView> view() const = 0;
+  // False while requests are refused because the database is away or its disk is full.
+  virtual bool store_answers() const { return true; }
 
   // Answered after the commit. kConflict: a live job has this unique name, or the key came with another body
   // (field "idempotency_key"). kResourceExhausted: the queue is full. kUnavailable: the store does not answer.

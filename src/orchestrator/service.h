@@ -45,6 +45,7 @@ class OrchestratorService final : public Control {
   void stop();
 
   std::shared_ptr<const ClusterView> view() const override;
+  bool store_answers() const override { return !store_away_; }
   void submit(SubmitRequest request, Reply<SubmitReply> reply) override;
   void act(JobId job, JobAction action, std::optional<std::int64_t> argument, std::string actor,
            Reply<std::shared_ptr<const Job>> reply) override;

@@ -148,6 +148,7 @@ TEST_F(ServiceTest, NobodyWaitsForADatabaseThatStaysAwayAndNothingIsLeftHalfDone
     ASSERT_FALSE(refused);
     EXPECT_EQ(refused.error().code, ErrorCode::kUnavailable);
   }
+  EXPECT_FALSE(service_->store_answers());
   store_->fails = false;
   const SubmitReply again = submit_until_taken("key 0");
   ASSERT_NE(again.job, nullptr);
@@ -155,6 +156,7 @@ TEST_F(ServiceTest, NobodyWaitsForADatabaseThatStaysAwayAndNothingIsLeftHalfDone
   EXPECT_EQ(stored_jobs(), 2u);
   EXPECT_EQ(service_->view()->jobs.size(), 2u);
   EXPECT_TRUE(submit_until_taken("before").replayed);
+  EXPECT_TRUE(service_->store_answers());
 }
 
 TEST_F(ServiceTest, ASubmissionWhoseAnswerWasLostIsFoundAgainUnderItsKey) {

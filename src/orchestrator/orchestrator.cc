@@ -60,13 +60,15 @@ void Orchestrator::add_epochs(Epoch first, std::uint64_t count) {
   epochs_left_ = count;
 }
 
-void Orchestrator::inherit(const Orchestrator& before) {
+void Orchestrator::inherit(Orchestrator& before, Time now) {
   leases_.inherit(before.leases_);
   for (const auto& [id, node] : before.cluster_.nodes())
     if (!node.inventory.agent_incarnation.empty()) cluster_.apply_inventory(node.inventory, node.last_seen);
   for (const auto& [uuid, gpu] : before.cluster_.gpus())
     if (gpu.sample) cluster_.apply_sample(gpu.sample, gpu.sample_received);
+  cluster_.refresh(now);
   homes_ = before.homes_;
+  pending_logs_ = std::move(before.pending_logs_);
   state_since_ = before.state_since_;
   last_charged_ = before.last_charged_;
   carbon_ = before.carbon_;

@@ -62,9 +62,9 @@ class Orchestrator {
   Epoch epochs_above() const { return epochs_above_; }
   void add_epochs(Epoch first, std::uint64_t count);
 
-  // What `before` knew that no store holds: who is there, their readings, counters. For the one that takes its place in the
+  // What `before` knew that no store holds: who is there, their readings, who waits for output, counters. For the one that takes its place in the
   // same process after a commit was given up.
-  void inherit(const Orchestrator& before);
+  void inherit(Orchestrator& before, Time now);
 
   void count_stored(std::uint64_t stored, std::uint64_t dropped) {
     counters_.samples_stored += stored;

@@ -327,7 +327,7 @@ bool OrchestratorService::start_over(Time now) {
     }
     auto core =
         std::make_unique<Orchestrator>(options_.core, std::move(*state), *epoch, kEpochBlock, random_u64(), now);
-    core->inherit(*core_);
+    core->inherit(*core_, now);
     core_ = std::move(core);
     store_away_ = false;
     log::info("orchestrator", "the database is back; started over from what it holds");

@@ -27,12 +27,16 @@ Duration random_duration(Rng& rng, Duration mean) {
 ControlPlane::ControlPlane(World& world, const Swarm& swarm, Tally& tally, Referee& referee, Disk& disk, Publish publish)
     : world_(world), swarm_(swarm), tally_(tally), referee_(referee), disk_(disk), publish_(std::move(publish)), clock_(world, 0) {}
 
-void ControlPlane::start() {
-  steady_.emplace(clock_.now(), clock_.mono());
+std::unique_ptr<Orchestrator> ControlPlane::make_core() {
   OrchestratorOptions options;
   options.use_predictor = swarm_.predictor;
-  core_ = std::make_unique<Orchestrator>(options, disk_.load(), disk_.reserve_epochs(kEpochBlock), kEpochBlock,
-                                         world_.rng().next(), clock_.now());
+  return std::make_unique<Orchestrator>(options, disk_.load(), disk_.reserve_epochs(kEpochBlock), kEpochBlock,
+                                        world_.rng().next(), clock_.now());
+}
+
+void ControlPlane::start() {
+  steady_.emplace(clock_.now(), clock_.mono());
+  core_ = make_core();
   world_.trace("orchestrator", "starts");
   tick(++life_);
 }
@@ -107,6 +111,7 @@ void ControlPlane::finish_step(std::uint64_t life, std::shared_ptr<Effects> effe
     Rng& rng = world_.rng();
     if (!healed_ && rng.chance(swarm_.commit_fails)) {
       tally_.count("commit failed");
+      if (!effects->replies.empty() && rng.chance(0.3)) return start_over(*effects);
       world_.after(kStoreRetry, [this, life, effects] { finish_step(life, effects); });
       return;
     }
@@ -119,6 +124,7 @@ void ControlPlane::finish_step(std::uint64_t life, std::shared_ptr<Effects> effe
       // Written, but the answer was lost. The service repeats the commit, and the store knows it again.
       tally_.count("commit ambiguous");
       world_.trace("store", "its answer is lost");
+      if (!effects->replies.empty() && rng.chance(0.3)) return start_over(*effects);
     }
     if (!healed_ && rng.chance(swarm_.crash_at_commit)) {
       tally_.count("crash after commit");
@@ -128,6 +134,19 @@ void ControlPlane::finish_step(std::uint64_t life, std::shared_ptr<Effects> effe
   busy_ = false;
   carry_out(*effects);
   if (life == life_ && !inbox_.empty()) schedule_step(milliseconds(1));
+}
+
+// As the service does when the store stays away for too long: whoever waits is refused, the step is dropped, and what the
+// store holds is the truth.
+void ControlPlane::start_over(Effects& effects) {
+  tally_.count("step given up");
+  world_.trace("orchestrator", "gives a step up and starts over");
+  for (const PendingReply& reply : effects.replies) reply.refuse({ErrorCode::kUnavailable, "the store is away", ""});
+  auto core = make_core();
+  core->inherit(*core_, steady_->advance(clock_.now(), clock_.mono()));
+  core_ = std::move(core);
+  busy_ = false;
+  if (!inbox_.empty()) schedule_step(milliseconds(1));
 }
 
 bool ControlPlane::commit(const std::vector<Write>& writes) {

@@ -41,6 +41,8 @@ class ControlPlane {
   void finish_step(std::uint64_t life, std::shared_ptr<Effects> effects);
   // True when `effects` are durable and the process still lives.
   bool commit(const std::vector<Write>& writes);
+  std::unique_ptr<Orchestrator> make_core();
+  void start_over(Effects& effects);
   void carry_out(Effects& effects);
   void ask_predictor(const PredictionsAsked& asked);
 

@@ -71,6 +71,7 @@ void Users::submit(int index) {
 
 void Users::on_answer(int index, const Result<SubmitReply>& reply) {
   Submission& submission = submissions_.at(index);
+  if (!reply && reply.error().code == ErrorCode::kUnavailable) return;  // it is asked again
   if (!reply) return referee_.blame("I1", "a sound job was refused: " + reply.error().message);
   const JobId job = reply->job->id;
   referee_.on_accepted(submission.key, job, submission.expected);

@@ -73,6 +73,7 @@ class OrchestratorService final : public Control {
   void run_steps();
   std::vector<Input> collect();
   void carry_out(Effects effects);
+  static Error store_is_away();
   enum class Committed { kDone, kGivenUp, kStopped };
   Committed commit(const Effects& effects);
   bool start_over(Time now);

@@ -465,7 +465,9 @@ TEST_F(OrchestratorTest, EveryOrderIsInTheAuditLogWithWhoGaveIt) {
   const StartCommand start = sent<StartCommand>()[0];
   report(start.attempt, start.epoch, JobState::kRunning);
   step({ActInput{id, JobAction::kSignal, 10, job_reply, "ada"}});
-  step({UpdateInput{id, JobUpdate{.priority = 70}, nullptr, job_reply, "bob"}});
+  JobUpdate urgent;
+  urgent.priority = 70;
+  step({UpdateInput{id, urgent, nullptr, job_reply, "bob"}});
   step({ActInput{id, JobAction::kCancel, std::nullopt, job_reply, "bob"}});
   step({QuarantineInput{GpuUuid("GPU-0"), "smells\nbadly", reply, "carol"}});
   step({QuarantineInput{GpuUuid("GPU-0"), std::nullopt, reply, "carol"}});

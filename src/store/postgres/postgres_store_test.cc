@@ -237,6 +237,10 @@ TEST_F(PostgresCutTest, AServerThatSaysNothingAnyMoreIsNotWaitedForWithoutEnd) {
   auto options = options_for(url.substr(0, url.find("host=") + 5) + proxy_->directory());
   options.answer_within = std::chrono::milliseconds(300);
   auto opened = PostgresStore::open(options);
+  for (int attempt = 0; attempt < 1000 && !opened; ++attempt) {  // until the server has noticed that the first one left
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    opened = PostgresStore::open(options);
+  }
   ASSERT_TRUE(opened) << opened.error().message;
   store_ = std::move(*opened);
   proxy_->cut(store::CuttingProxy::Cut::kWhileSilent);

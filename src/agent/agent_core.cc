@@ -140,6 +140,7 @@ void AgentCore::renew_leases() {
 
 void AgentCore::obey(const StartCommand& command) {
   LaunchSpec launch{command.attempt, command.epoch, command.job_number, command.user, command.spec, command.gpu_uuids};
+  launch.gpu_slots = command.gpu_slots;
   launch.lease_remaining =
       options_.lease.stop_after(std::chrono::seconds(command.spec.stop_after_s)) - (now_ - *lease_from_);
   const bool repeated = knows(command.attempt);

@@ -156,7 +156,7 @@ void AgentCore::obey(const StartCommand& command) {
   });
   if (!all_here && !repeated)
     return refuse(command.attempt, command.epoch, "GPU_UNAVAILABLE", "this node does not list one of the GPUs now");
-  if (const auto refusal = guard_ ? guard_->refuse_start(command) : std::nullopt)
+  if (const auto refusal = guard_ ? guard_->refuse_start(command, now_) : std::nullopt)
     return refuse(command.attempt, command.epoch, refusal->code, refusal->message);
   const auto launched = runner_.launch(launch);
   if (launched) {

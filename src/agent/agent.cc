@@ -31,6 +31,12 @@ AgentCoreOptions core_options(const AgentOptions& options, GpuSource source) {
   core.source = source;
   core.heartbeat_interval = options.heartbeat_interval;
   core.lease = options.lease;
+  if (source == GpuSource::kNvml) {
+    core.gpu_check = options.gpu_check;
+    const Duration patience = options.sampler.interval * 3;  // readings come no faster
+    core.gpu_check->limit = std::max(core.gpu_check->limit, patience);
+    core.gpu_check->stale = std::max(core.gpu_check->stale, patience);
+  }
   core.leader_epoch = read_leader(options.leader_file);
   if (!options.leader_file.empty())
     core.remember_leader = [path = options.leader_file](std::uint64_t epoch) {

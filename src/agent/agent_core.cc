@@ -140,6 +140,7 @@ void AgentCore::renew_leases() {
 
 void AgentCore::obey(const StartCommand& command) {
   LaunchSpec launch{command.attempt, command.epoch, command.job_number, command.user, command.spec, command.gpu_uuids};
+  launch.gpu_slots = command.gpu_slots;
   launch.lease_remaining =
       options_.lease.stop_after(std::chrono::seconds(command.spec.stop_after_s)) - (now_ - *lease_from_);
   const bool repeated = knows(command.attempt);
@@ -155,7 +156,7 @@ void AgentCore::obey(const StartCommand& command) {
   });
   if (!all_here && !repeated)
     return refuse(command.attempt, command.epoch, "GPU_UNAVAILABLE", "this node does not list one of the GPUs now");
-  if (const auto refusal = guard_ ? guard_->refuse_start(command) : std::nullopt)
+  if (const auto refusal = guard_ ? guard_->refuse_start(command, now_) : std::nullopt)
     return refuse(command.attempt, command.epoch, refusal->code, refusal->message);
   const auto launched = runner_.launch(launch);
   if (launched) {

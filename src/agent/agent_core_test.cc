@@ -273,6 +273,23 @@ TEST_F(AgentCoreTest, AnEpochThatCannotBeStoredIsNotObeyed) {
   EXPECT_TRUE(runner_.attempts().empty());
 }
 
+TEST_F(AgentCoreTest, TwoSharedStartsOnOneGpuAreTakenInAnyOrder) {
+  Command first = start("GPU-1"), second = start("GPU-1");
+  std::get<StartCommand>(first.body).gpu_slots = {1};
+  auto& later = std::get<StartCommand>(second.body);
+  later.attempt = {JobId("01J00000000000000000000002"), 1};
+  later.epoch = 8;
+  later.gpu_slots = {2};
+  EXPECT_EQ(refusal(step({inventory(), second, first})), "");
+  EXPECT_EQ(runner_.attempts().size(), 2U);
+  Command stale = start("GPU-1");
+  auto& old = std::get<StartCommand>(stale.body);
+  old.attempt = {JobId("01J00000000000000000000003"), 1};
+  old.epoch = 7;
+  old.gpu_slots = {2};
+  EXPECT_EQ(refusal(step({stale})), "STALE_EPOCH");
+}
+
 TEST_F(AgentCoreTest, ManyAttemptsTravelInPartsOfOneHeartbeat) {
   std::vector<AgentCore::Input> inputs{inventory()};
   for (int i = 1; i <= 10; ++i) {

@@ -44,14 +44,15 @@ std::vector<GpuUuid> GpuCheck::foreign() const {
   return found;
 }
 
-std::optional<GpuCheck::Refusal> GpuCheck::refuse_start(const std::vector<GpuUuid>& gpus, const JobSpec& spec) const {
+std::optional<GpuCheck::Refusal> GpuCheck::refuse_start(const std::vector<GpuUuid>& gpus, const JobSpec& spec, Mono now) const {
   for (const GpuUuid& gpu : gpus) {
     if (const auto held = held_.find(gpu); held != held_.end())
       for (const Held& holder : held->second)
         if (holder.ended_at)
           return Refusal{"GPU_UNAVAILABLE", fmt::format("GPU {} is not measured free of {} yet", gpu.str(), to_string(holder.attempt))};
     const auto found = readings_.find(gpu);
-    if (found == readings_.end()) continue;
+    if (found == readings_.end() || now - found->second.at > options_.stale)
+      return Refusal{"GPU_UNAVAILABLE", fmt::format("GPU {} gives no readings now", gpu.str())};
     const Reading& reading = found->second;
     if (spec.share == Share::kExclusive && reading.processes)
       for (const GpuProcess& process : *reading.processes)

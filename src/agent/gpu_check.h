@@ -20,6 +20,7 @@ namespace aether {
 
 struct GpuCheckOptions {
   Duration limit = std::chrono::seconds(5);  // from the end of an attempt; a GPU that is not free by then is quarantined
+  Duration stale = std::chrono::seconds(10); // nothing starts on a GPU whose newest reading is older
   std::int64_t tolerance_mb = 256;           // above what was in use before the attempt
   // What a display server or a monitor holds; a process with less keeps nobody from starting.
   std::int64_t resident_memory_mb = 400;
@@ -50,8 +51,8 @@ class GpuCheck {
     std::string code;  // "FOREIGN_PROCESS", "INSUFFICIENT_VRAM", "GPU_UNAVAILABLE"
     std::string message;
   };
-  // Why this job can't start on these GPUs now; nothing when it can, or when they were never read.
-  std::optional<Refusal> refuse_start(const std::vector<GpuUuid>& gpus, const JobSpec& spec) const;
+  // Why this job can't start on these GPUs now; nothing when it can.
+  std::optional<Refusal> refuse_start(const std::vector<GpuUuid>& gpus, const JobSpec& spec, Mono now) const;
   // The GPUs with a foreign process now.
   std::vector<GpuUuid> foreign() const;
 

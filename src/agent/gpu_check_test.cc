@@ -169,7 +169,12 @@ TEST_P(Leak, QuarantinesThatOneGpuWithEvidence) {
   EXPECT_EQ(found.at(gpus_[1].gpu_uuid).fault, "leak");
   EXPECT_NE(found.at(gpus_[1].gpu_uuid).message.find(GetParam().evidence), std::string::npos)
       << found.at(gpus_[1].gpu_uuid).message;
-  if (!GetParam().measuring) return;  // then nobody can say that the other one is free
+  if (!GetParam().measuring) {  // then nobody can say that the other one is free, nor that anything may start
+    steps_for(milliseconds(11'000));
+    send(start_on(3, 3));
+    EXPECT_EQ(refusals(), std::vector<std::string>{"GPU_UNAVAILABLE"});
+    return;
+  }
   EXPECT_EQ(found.size(), 1U) << "the others stay in service";
   EXPECT_TRUE(ends_within(neighbour.attempt, milliseconds(3000)));
 }

@@ -28,11 +28,11 @@ void GpuGuard::observe(const GpuSample& sample, Mono now) {
   check_.observe(sample, now);
 }
 
-std::optional<GpuCheck::Refusal> GpuGuard::refuse_start(const StartCommand& command) {
+std::optional<GpuCheck::Refusal> GpuGuard::refuse_start(const StartCommand& command, Mono now) {
   const auto known = runner_.attempts();
   for (const AttemptReport& report : known)
     if (report.attempt == command.attempt) return std::nullopt;  // a repetition starts nothing
-  return check_.refuse_start(command.gpu_uuids, command.spec);
+  return check_.refuse_start(command.gpu_uuids, command.spec, now);
 }
 
 void GpuGuard::started(const StartCommand& command) {

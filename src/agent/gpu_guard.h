@@ -17,7 +17,7 @@ class GpuGuard {
   GpuGuard(GpuCheckOptions options, ProcessRunner& runner);
 
   void observe(const GpuSample& sample, Mono now);
-  std::optional<GpuCheck::Refusal> refuse_start(const StartCommand& command);
+  std::optional<GpuCheck::Refusal> refuse_start(const StartCommand& command, Mono now);
   void started(const StartCommand& command);
 
   // What may be told of an attempt now: itself, or COMPLETING while its GPUs are looked at.

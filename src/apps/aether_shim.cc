@@ -114,9 +114,11 @@ int keep_attempt() {
     complain("shim.sock");
     return 1;
   }
+  die_at(*args, "before_ready");
   const std::string ready = std::to_string(getpid()) + "\n";
   if (write(kReadyDescriptor, ready.data(), ready.size()) < 0) return 1;
   close(kReadyDescriptor);
+  die_at(*args, "at_gate");
   if (!wait_at_gate()) return end_at_closed_gate();
   Shim shim(*args, listener);
   const int status = shim.run();

@@ -106,6 +106,9 @@ TEST(Envelope, WhatBecomesAPathOrASubjectIsChecked) {
   EXPECT_EQ(field_of(R"({"v":1,"node":"n1","kind":"read_log","request_id":1,"job":"J","attempt":1,"stream":"../x"})"),
             "/stream");
   EXPECT_EQ(field_of(R"({"v":1,"node":"n1","kind":"start","job":"J","attempt":1,"epoch":1})"), "/spec");
+  for (const char* slots : {"[1]", "[1,-1]", "[1,2,3]"})
+    EXPECT_EQ(field_of(std::string(R"({"v":1,"node":"n1","kind":"start","job":"J","attempt":1,"epoch":1,"spec":{"argv":["a"]},
+                                      "gpu_uuids":["g","h"],"gpu_slots":)") + slots + "}"), "/gpu_slots") << slots;
   EXPECT_EQ(field_of(R"({"v":1,"node":"n1","kind":"start","job":"J","attempt":1,"epoch":1,"spec":{"argv":[7]}})"),
             "/spec/argv/0");
 }

@@ -1,4 +1,6 @@
 // Envelopes of the bus: {"v":1,"node":"n1","incarnation":"...","kind":"start", ...the fields of the kind...}.
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include "codec/codec.h"
@@ -23,6 +25,7 @@ struct WriteBody {
     json["spec"] = encode_job_spec(command.spec);
     json["gpu_uuids"] = id_list(command.gpu_uuids);
     if (command.not_after) json["not_after"] = encode_boot_time(*command.not_after);
+    if (!command.gpu_slots.empty()) json["gpu_slots"] = command.gpu_slots;
   }
   void operator()(const StopCommand& command) {
     put(json, "kind", "stop");
@@ -145,6 +148,11 @@ void read_start(Fields& in, StartCommand& command) {
   in.read_object("spec", command.spec, read_spec_fields);
   in.read("gpu_uuids", command.gpu_uuids);
   in.read_object("not_after", command.not_after, read_boot_time);
+  in.read("gpu_slots", command.gpu_slots);
+  if (in.failed() || command.gpu_slots.empty()) return;
+  if (command.gpu_slots.size() != command.gpu_uuids.size()) in.report("gpu_slots", "not one for each GPU");
+  if (std::any_of(command.gpu_slots.begin(), command.gpu_slots.end(), [](int slot) { return slot < 0; }))
+    in.report("gpu_slots", "negative");
 }
 
 void read_stop(Fields& in, StopCommand& command) {

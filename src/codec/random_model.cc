@@ -241,6 +241,8 @@ Command RandomModel::command(std::size_t kind) {
       command.body = StartCommand{attempt_id(), rng_.next(), integer(99), text(), spec(),
                                   list([&] { return GpuUuid("GPU-" + name()); }),
                                   maybe([&] { return BootTime{text(), integer(1'000'000)}; })};
+      if (auto& start = std::get<StartCommand>(command.body); coin())
+        for (std::size_t i = 0; i < start.gpu_uuids.size(); ++i) start.gpu_slots.push_back(static_cast<int>(integer(9)));
       break;
     case 1: command.body = StopCommand{attempt_id(), rng_.next(), text(), integer(600)}; break;
     case 2: command.body = ResultAckCommand{attempt_id(), rng_.next()}; break;

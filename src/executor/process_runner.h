@@ -26,6 +26,9 @@ struct LaunchSpec {
   std::vector<GpuUuid> gpu_uuids;
   // Of kStopAfter: what is left of the node's lease now; spec.stop_after_s when absent.
   std::optional<Duration> lease_remaining = {};
+  std::vector<int> gpu_slots = {};     // as in StartCommand
+
+  int slot_of(std::size_t gpu) const { return gpu < gpu_slots.size() ? gpu_slots[gpu] : 0; }
 };
 
 // An attempt whose processes live on although they were killed a minute ago (uninterruptible sleep): it has not ended,
@@ -49,8 +52,8 @@ class ProcessRunner {
   virtual Result<void> recover(OnReport on_report) = 0;
 
   // Journals the intent (durable when it returns), then starts. The first call for an attempt decides; a repetition
-  // reports the stored state again and starts nothing. kConflict ("STALE_EPOCH"): one of the GPUs, or the job, has seen
-  // a higher epoch. kPermissionDenied ("CANCELLED"): a stop for this attempt came first. kIo: the intent could not be
+  // reports the stored state again and starts nothing. kConflict ("STALE_EPOCH"): one of its GPUs' slots (gpu_fence.h),
+  // or the job, has seen a higher epoch. kPermissionDenied ("CANCELLED"): a stop for this attempt came first. kIo: the intent could not be
   // made durable and nothing was started.
   virtual Result<void> launch(const LaunchSpec& spec) = 0;
 

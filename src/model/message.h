@@ -32,6 +32,7 @@ struct StartCommand {
   JobSpec spec;
   std::vector<GpuUuid> gpu_uuids;
   std::optional<BootTime> not_after = {};  // of the node; later, or on another boot, it is refused ("EXPIRED")
+  std::vector<int> gpu_slots = {};         // one per GPU: 0 all of it, from 1 a shared part; empty = all of each
   friend bool operator==(const StartCommand&, const StartCommand&) = default;
 };
 struct StopCommand {

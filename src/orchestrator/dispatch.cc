@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "base/assert.h"
 #include "base/log.h"
 #include "codec/codec.h"
 #include "orchestrator/orchestrator.h"
@@ -44,11 +45,24 @@ void Orchestrator::resend(Time now, Effects& effects) {
   }
 }
 
+const Allocation& Orchestrator::allocation_of(const AttemptId& attempt, const GpuUuid& gpu) const {
+  const auto& allocations = cluster_.find_gpu(gpu)->allocations;
+  const auto own = std::find_if(allocations.begin(), allocations.end(), [&](const Allocation& a) { return a.attempt == attempt; });
+  AETHER_ASSERT(own != allocations.end());
+  return *own;
+}
+
+std::vector<int> Orchestrator::slots_of(const Attempt& attempt) const {
+  std::vector<int> slots;
+  for (const GpuUuid& gpu : attempt.placement.gpu_uuids) slots.push_back(allocation_of(attempt.id, gpu).slot);
+  return slots;
+}
+
 void Orchestrator::send_start(const Job& job, const Attempt& attempt, Time now, Effects& effects) {
   Command command{attempt.placement.node, "", StartCommand{attempt.id, attempt.epoch, job.number, job.user,
                                                            spec_of_attempt(job, attempt),
                                                            attempt.placement.gpu_uuids,
-                                                           leases_.start_limit(attempt.placement.node)}};
+                                                           leases_.start_limit(attempt.placement.node), slots_of(attempt)}};
   put_outstanding(attempt.id, attempt.epoch, "start", std::move(command), now, effects);
 }
 
@@ -68,9 +82,8 @@ void Orchestrator::start(Job& job, PlacementRecord record, Time now, Effects& ef
   attempt.state = JobState::kAssigned;
   cluster_.allocate(attempt);
   for (const GpuUuid& uuid : attempt.placement.gpu_uuids) {
-    const auto& allocations = cluster_.find_gpu(uuid)->allocations;
-    const auto own = std::find_if(allocations.begin(), allocations.end(), [&](const Allocation& a) { return a.attempt == attempt.id; });
-    effects.writes.push_back(PutAllocation{uuid, own->slot, attempt.id, own->memory_mb});
+    const Allocation& own = allocation_of(attempt.id, uuid);
+    effects.writes.push_back(PutAllocation{uuid, own.slot, attempt.id, own.memory_mb});
   }
   effects.writes.push_back(PutAttempt{attempt});
   record.attempt = attempt.id.n;

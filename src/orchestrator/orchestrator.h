@@ -150,6 +150,9 @@ class Orchestrator {
 
   // dispatch.cc
   void start(Job& job, PlacementRecord record, Time now, Effects& effects);
+  // Of an attempt that holds this GPU.
+  const Allocation& allocation_of(const AttemptId& attempt, const GpuUuid& gpu) const;
+  std::vector<int> slots_of(const Attempt& attempt) const;
   void send_start(const Job& job, const Attempt& attempt, Time now, Effects& effects);
   void send_stop(const Job& job, const Attempt& attempt, std::int64_t grace_s, Time now, Effects& effects);
   void put_outstanding(const AttemptId& id, Epoch epoch, const std::string& kind, Command command, Time now,

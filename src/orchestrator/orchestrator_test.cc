@@ -255,6 +255,7 @@ TEST_F(OrchestratorTest, ARestartKeepsTheSlotsOfSharedGpus) {
   std::vector<JobId> jobs;
   for (int i = 0; i < 3; ++i) jobs.push_back(submit(shared)->job->id);
   ASSERT_EQ(disk_.allocations.size(), 3U);
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(sent<StartCommand>().at(static_cast<std::size_t>(i)).gpu_slots, std::vector<int>{i + 1});
   report({jobs[0], 1}, disk_.jobs.at(jobs[0]).attempts[0].epoch, JobState::kCompleted, exit_with(0));
   ASSERT_EQ(disk_.allocations.size(), 2U);
   restart();

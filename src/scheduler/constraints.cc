@@ -26,6 +26,21 @@ bool type_matches(const std::string& gpu_name, const std::string& wanted) {
   return false;
 }
 
+// The largest ones first; all of a GPU that Aether has given to nobody are foreign.
+std::string describe_processes(const GpuSample& sample) {
+  constexpr std::size_t kMost = 3;
+  auto processes = sample.processes.value_or(std::vector<GpuProcess>{});
+  if (processes.empty()) return "a process";  // its driver lists none
+  std::stable_sort(processes.begin(), processes.end(), [](const GpuProcess& a, const GpuProcess& b) {
+    return a.memory_used_mb.value_or(0) > b.memory_used_mb.value_or(0);
+  });
+  std::string text = processes.size() == 1 ? "process " : "processes ";
+  for (std::size_t i = 0; i < std::min(kMost, processes.size()); ++i)
+    text += fmt::format("{}{} ({})", i > 0 ? ", " : "", processes[i].pid,
+                        processes[i].memory_used_mb ? fmt::format("{} MiB", *processes[i].memory_used_mb) : "memory unknown");
+  return processes.size() > kMost ? text + fmt::format(" and {} more", processes.size() - kMost) : text;
+}
+
 }  // namespace
 
 bool is_used_by_foreign_process(const GpuRecord& gpu, const SchedulerOptions& options) {
@@ -75,8 +90,8 @@ std::optional<Rejection> check_capacity(const GpuRecord& gpu, const JobSpec& spe
     return Rejection{"INSUFFICIENT_VRAM", fmt::format("{} of {} MiB are reserved, the job asks for {} MiB", promised,
                                                       gpu.info.memory_total_mb, wanted)};
   if (extra_mb == 0 && is_used_by_foreign_process(gpu, options))
-    return Rejection{"FOREIGN_PROCESS", fmt::format("{} MiB are used by a process that Aether did not start",
-                                                    *gpu.sample->memory_used_mb)};
+    return Rejection{"FOREIGN_PROCESS", fmt::format("{} MiB are used by {}, which Aether did not start", *gpu.sample->memory_used_mb,
+                                                    describe_processes(*gpu.sample))};
   return std::nullopt;
 }
 

@@ -34,7 +34,8 @@ struct World {
     cluster.apply_inventory(inventory, kNow);
     for (int i = 0; i < gpus; ++i) read(name, i, 40, 0);
   }
-  void read(const std::string& name, int index, double temperature_c, double utilization, std::int64_t memory_mb = 100) {
+  void read(const std::string& name, int index, double temperature_c, double utilization, std::int64_t memory_mb = 100,
+            std::vector<GpuProcess> processes = {}) {
     auto sample = std::make_shared<GpuSample>();
     sample->gpu_uuid = uuid(name, index);
     sample->node = NodeId(name);
@@ -42,6 +43,7 @@ struct World {
     sample->temperature_c = temperature_c;
     sample->utilization_gpu = utilization;
     sample->memory_used_mb = memory_mb;
+    if (!processes.empty()) sample->processes = std::move(processes);
     cluster.apply_sample(sample, kNow);
   }
   static GpuUuid uuid(const std::string& name, int index) { return GpuUuid("GPU-" + name + "-" + std::to_string(index)); }
@@ -219,6 +221,23 @@ TEST(Scheduler, SickDrainedForeignAndUnreadGpusAreNamed) {
   const WaitRecord* wait = wait_of(plan, job);
   ASSERT_NE(wait, nullptr);
   for (const char* code : {"GPU_QUARANTINED", "NODE_DRAINED", "FOREIGN_PROCESS"}) EXPECT_TRUE(has_reason(*wait, code)) << code;
+}
+
+TEST(Scheduler, ForeignProcessesAreNamedFromTheNodesList) {
+  World world;
+  world.add_node("n1", 1);
+  const Job& job = world.add_job(1);
+  const auto told = [&](std::vector<GpuProcess> processes) {
+    world.read("n1", 0, 40, 90, 20000, std::move(processes));
+    const Plan plan = world.plan();
+    for (const auto& reason : wait_of(plan, job)->reasons)
+      if (reason.code == "FOREIGN_PROCESS") return reason.text;
+    return std::string();
+  };
+  EXPECT_NE(told({}).find("20000 MiB are used by a process, which Aether did not start"), std::string::npos) << told({});
+  EXPECT_NE(told({{4242, 19000}}).find("by process 4242 (19000 MiB),"), std::string::npos) << told({{4242, 19000}});
+  const std::vector<GpuProcess> many = {{7, 10}, {8, std::nullopt}, {4242, 19000}, {9, 500}};
+  EXPECT_NE(told(many).find("by processes 4242 (19000 MiB), 9 (500 MiB), 7 (10 MiB) and 1 more,"), std::string::npos) << told(many);
 }
 
 TEST(Scheduler, AHeldJobNeverStartsAndAJobWithoutGpusNeedsOnlyANode) {

@@ -55,21 +55,25 @@ System::System(Mode mode, int gpus, SystemOptions options) : mode_(mode), gpus_(
 }
 
 System::~System() {
-  for (const char* part : {"agent", "orchestrator", "ai-core"}) kill_part(part);
+  const bool had_second = parts_.contains(kSecondAgent);
+  for (const char* part : {"agent", kSecondAgent, "orchestrator", "ai-core"}) kill_part(part);
   // Jobs outlive their agent by design; none may outlive the test.
   if (std::filesystem::exists(state_)) {
     start_part("orchestrator");
     if (mode_ == Mode::kCluster) start_part("agent");
+    if (had_second) start_part(kSecondAgent);
     const auto jobs = request("GET", "/api/v1/jobs?state=waiting,running&limit=1000");
     const Json listed = jobs.status == 200 ? Json::parse(jobs.body).at("items") : Json::array();
     for (const Json& item : listed) request("POST", "/api/v1/jobs/" + item.at("job_id").get<std::string>() + "/cancel", Json{{"grace_s", 0}});
     for (const Json& item : listed) until(10, [&] { return is_terminal(job(item.at("job_id"))); });
   }
   parts_.clear();
-  for (const char* part : {"agent", "orchestrator", "ai-core"}) expect_no_report(part);
+  for (const char* part : {"agent", kSecondAgent, "orchestrator", "ai-core"}) expect_no_report(part);
   if (!testing::Test::HasFailure()) std::filesystem::remove_all(folder_);
   std::error_code ignored;
-  if (!testing::Test::HasFailure()) std::filesystem::remove_all(state_ + "-jobs", ignored);
+  if (!testing::Test::HasFailure())
+    for (const std::string& directory : {state_ + "-jobs", second_state_directory(), second_state_directory() + "-jobs"})
+      std::filesystem::remove_all(directory, ignored);
 }
 
 std::unique_ptr<System> System::start(Mode mode, int gpus, std::string& why, SystemOptions options) {
@@ -101,12 +105,14 @@ std::string System::nats_url() const { return nats_ ? nats_->server->url() : "";
 std::string System::database_url() const { return postgres_ ? postgres_->database->url() : ""; }
 
 std::vector<std::string> System::command(const std::string& part) const {
-  const std::string role = mode_ == Mode::kEmbedded ? "up" : part;
+  const bool second = part == kSecondAgent;
+  const std::string role = mode_ == Mode::kEmbedded ? "up" : second ? "agent" : part;
   const auto address = [](const std::string& known) { return known.empty() ? std::string("127.0.0.1:0") : host_port(known); };
-  std::vector<std::string> out = {AETHER_BIN_DIR "/aether", role, "--state-dir", state_, "--log-format", "json",
-                                  "--listen-api", address(api_), "--listen-dashboard", address(dashboard_),
-                                  "--listen-ai", address(ai_), "--listen-metrics", address(metrics_),
-                                  "--node", "n1", "--gpus", "simulated:" + std::to_string(gpus_) + ",seed=7"};
+  std::vector<std::string> out = {AETHER_BIN_DIR "/aether", role, "--state-dir", second ? second_state_directory() : state_,
+                                  "--log-format", "json", "--listen-api", address(api_), "--listen-dashboard", address(dashboard_),
+                                  "--listen-ai", address(ai_), "--listen-metrics", address(second ? "" : metrics_),
+                                  "--node", second ? "n2" : "n1",
+                                  "--gpus", "simulated:" + std::to_string(gpus_) + (second ? ",seed=8" : ",seed=7")};
   if (geteuid() == 0) {
     out.push_back("--executor-run-as");
     out.push_back("nobody");
@@ -139,6 +145,7 @@ bool System::try_start_part(const std::string& part) {
   parts_[key] = Process::start(command(part), environment, log_path(key));
   const Json ready = wait_ready(key);
   if (ready.is_null()) return false;
+  if (part == kSecondAgent) return true;
   for (const auto& [name, field] : {std::pair("api", &api_), {"dashboard", &dashboard_}, {"ai", &ai_}, {"metrics", &metrics_}})
     if (ready.contains(name)) *field = ready.at(name);
   std::ifstream(ready.at("token_file").get<std::string>()) >> token_;

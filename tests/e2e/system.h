@@ -20,6 +20,9 @@ using Json = nlohmann::json;
 enum class Mode { kEmbedded, kCluster };
 inline std::string to_string(Mode mode) { return mode == Mode::kEmbedded ? "Embedded" : "Cluster"; }
 
+// Name of a part: one more agent of a cluster, on node n2. Started by the test that wants it.
+inline constexpr const char* kSecondAgent = "agent2";
+
 class PostgresServer;
 class NatsServer;
 
@@ -81,7 +84,7 @@ class System {
   const std::string& folder() const { return folder_; }       // jobs may write into it
   const std::string& token() const { return token_; }
   const std::string& api_url() const { return api_; }
-  const std::string& state_directory() const { return state_; }
+  const std::string& state_directory() const { return state_; }  // of all parts but the second agent
   std::string nats_url() const;
   std::string database_url() const;
   std::string dashboard_url() const { return dashboard_; }
@@ -95,6 +98,7 @@ class System {
   Json wait_ready(const std::string& part);
   // What a sanitizer said in the log of a part that has ended is a failure.
   void expect_no_report(const std::string& key) const;
+  std::string second_state_directory() const { return state_ + "-n2"; }
   std::string log_path(const std::string& part) const { return folder_ + "/" + part + ".log"; }
 
   std::string key_of(const std::string& part) const { return mode_ == Mode::kEmbedded ? "orchestrator" : part; }

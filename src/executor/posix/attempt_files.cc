@@ -21,7 +21,7 @@ namespace {
 
 using Json = nlohmann::json;
 
-constexpr int kManifestVersion = 2;  // 1 is read too: it lacks what later versions added
+constexpr int kManifestVersion = 3;  // 1 and 2 are read too: they lack what later versions added
 
 Result<void> write_new_file(const std::string& path, std::string_view content) {
   if (write_record(path.c_str(), content)) return {};
@@ -91,7 +91,8 @@ Json encode(const Manifest& manifest) {
           {"lease_until_boot_ms", manifest.lease_until_boot_ms},
           {"stdout_path", manifest.stdout_path},
           {"stderr_path", manifest.stderr_path},
-          {"limit_cgroups", manifest.limit_cgroups}};
+          {"limit_cgroups", manifest.limit_cgroups},
+          {"gpu_slots", manifest.gpu_slots}};
 }
 
 Manifest decode(const Json& json) {
@@ -115,6 +116,7 @@ Manifest decode(const Json& json) {
   manifest.stdout_path = json.value("stdout_path", "");
   manifest.stderr_path = json.value("stderr_path", "");
   manifest.limit_cgroups = json.value("limit_cgroups", std::vector<std::string>{});
+  manifest.gpu_slots = json.value("gpu_slots", std::vector<int>{});
   return manifest;
 }
 
@@ -172,7 +174,8 @@ Result<void> AttemptFiles::create(const Manifest& manifest, const ShimArgs& args
 Result<void> AttemptFiles::write_started(const Started& started) const {
   return write_file_durably(path("started.json"), to_text({{"v", kManifestVersion},
                                                            {"shim_pid", started.shim_pid},
-                                                           {"shim_start_ticks", started.shim_start_ticks}}));
+                                                           {"shim_start_ticks", started.shim_start_ticks},
+                                                           {"shim_serial", started.shim_serial}}));
 }
 
 Result<void> AttemptFiles::write_forgotten() const { return write_file_durably(path("forgotten"), "1\n"); }
@@ -201,19 +204,21 @@ std::optional<LaunchSpec> AttemptFiles::read_launch(const Manifest& manifest) co
   if (!spec) return std::nullopt;
   LaunchSpec launch{manifest.attempt, manifest.epoch, manifest.job_number, manifest.user, *std::move(spec), {}};
   for (const auto& gpu : manifest.gpu_uuids) launch.gpu_uuids.emplace_back(gpu);
+  launch.gpu_slots = manifest.gpu_slots;
   return launch;
 }
 
 std::optional<Started> AttemptFiles::read_started() const {
   return decode_record(read_json(path("started.json")), [](const Json& json) {
-    return Started{value_of(json, "shim_pid", 0), value_of(json, "shim_start_ticks", std::uint64_t{0})};
+    return Started{value_of(json, "shim_pid", 0), value_of(json, "shim_start_ticks", std::uint64_t{0}),
+                   value_of(json, "shim_serial", std::uint64_t{0})};
   });
 }
 
 std::optional<RunningNote> AttemptFiles::read_running() const {
   return decode_record(read_json(path("running")), [](const Json& json) {
     return RunningNote{value_of(json, "pid", 0), value_of(json, "start_ticks", std::uint64_t{0}), value_of(json, "session", 0),
-                       value_of(json, "limit_at_boot_ms", std::int64_t{0})};
+                       value_of(json, "limit_at_boot_ms", std::int64_t{0}), value_of(json, "serial", std::uint64_t{0})};
   });
 }
 

@@ -35,11 +35,14 @@ struct Manifest {
   std::int64_t lease_until_boot_ms = 0;  // the first one, of on_partition = stop_after; 0 = it runs on without the orchestrator
   std::string stdout_path, stderr_path;
   std::vector<std::string> limit_cgroups;  // directories of cgroup v1 controllers
+  // Since version 3.
+  std::vector<int> gpu_slots;  // one per GPU; empty = all of each
 };
 
 struct Started {
   pid_t shim_pid = 0;
   std::uint64_t shim_start_ticks = 0;
+  std::uint64_t shim_serial = 0;  // 0 = not known
 };
 
 // The shim's note of the main process; there from before the exec until the complete exit record.
@@ -48,6 +51,7 @@ struct RunningNote {
   std::uint64_t start_ticks = 0;
   pid_t session = 0;
   std::int64_t limit_at_boot_ms = 0;
+  std::uint64_t serial = 0;  // 0 = not known
 };
 
 struct StopRecord {

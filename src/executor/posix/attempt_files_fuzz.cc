@@ -26,7 +26,11 @@ void check_journal(const fuzz::Folder& folder, std::string_view text) {
   folder.write("fences/g0.json", text);
   folder.write("tombstones/job_2e1.json", text);
   const AttemptId attempt{JobId("job"), 1};
-  (void)journal->check_fence(GpuUuid("g0"), 7, attempt);
+  for (const int slot : {0, 1}) {
+    const bool open = journal->check_fence(GpuUuid("g0"), slot, 7, attempt).has_value();
+    AETHER_ASSERT(!open || journal->raise_fence(GpuUuid("g0"), slot, 7, attempt));
+    AETHER_ASSERT(!open || journal->check_fence(GpuUuid("g0"), slot, 7, attempt));
+  }
   (void)journal->find_epoch(attempt);
   (void)journal->find_tombstone(attempt);
   for (const auto& tombstone : journal->tombstones()) (void)report_of(tombstone);

@@ -21,15 +21,6 @@ namespace {
 using namespace executor_test;
 using executor_contract::attempt_id;
 
-LaunchSpec counted(const PosixHarness& harness, int number, const std::string& then) {
-  return shell(attempt_id(number), "echo " + std::to_string(number) + " >> " + harness.directory().shared() + "/ran; " + then);
-}
-
-int times_ran(const PosixHarness& harness, int number) {
-  const auto lines = read_lines(harness.directory().shared() + "/ran");
-  return static_cast<int>(std::count(lines.begin(), lines.end(), std::to_string(number)));
-}
-
 long number_from_environment(const char* name, long otherwise) {
   const char* text = std::getenv(name);
   return text ? std::strtol(text, nullptr, 10) : otherwise;
@@ -71,7 +62,7 @@ TEST(Crash, AnAgentKilledAtRandomMomentsLosesNothingAndRunsNothingTwice) {
   std::vector<LaunchSpec> launches;
   for (int i = 1; i <= jobs; ++i) {
     const std::string end = i % 4 == 0 ? "kill -USR1 $$" : "exit " + std::to_string(i);
-    launches.push_back(counted(harness, i, "sleep 0." + std::to_string(i % 7) + "; " + end));
+    launches.push_back(counted(harness, attempt_id(i), "sleep 0." + std::to_string(i % 7) + "; " + end));
   }
   Rng rng(static_cast<std::uint64_t>(number_from_environment("AETHER_CRASH_SEED", 20250115)));
   for (int round = 0; round < rounds; ++round) {
@@ -87,10 +78,10 @@ TEST(Crash, AnAgentKilledAtRandomMomentsLosesNothingAndRunsNothingTwice) {
     if (end->state == JobState::kLaunchFailed) {
       ++not_started;
       EXPECT_EQ(end->exit->cause, ExitCause::kNotStarted) << "job " << i << ": " << end->exit->message;
-      EXPECT_EQ(times_ran(harness, i), 0) << "job " << i << ": " << end->exit->message;
+      EXPECT_EQ(times_ran(harness, attempt_id(i)), 0) << "job " << i << ": " << end->exit->message;
       continue;
     }
-    EXPECT_EQ(times_ran(harness, i), 1) << "job " << i;
+    EXPECT_EQ(times_ran(harness, attempt_id(i)), 1) << "job " << i;
     EXPECT_EQ(end->exit->cause, ExitCause::kSelf) << "job " << i << ": " << to_string(end->state);
     if (i % 4 == 0) EXPECT_EQ(end->exit->signal, SIGUSR1) << "job " << i;
     else EXPECT_EQ(end->exit->exit_code, i) << "job " << i;
@@ -114,7 +105,7 @@ TEST_P(CrashAtStep, TheJobRanIfAndOnlyIfTheGateOpened) {
   options.on_step = [&](std::string_view step) {
     if (step == GetParam().step) kill(getpid(), SIGKILL);
   };
-  auto launch = counted(harness, 1, "exit 7");
+  auto launch = counted(harness, attempt_id(1), "exit 7");
   launch.gpu_uuids = {GpuUuid("GPU-1")};
   const int status = run_agent(options, {launch}, std::nullopt);
   ASSERT_TRUE(WIFSIGNALED(status));
@@ -127,7 +118,7 @@ TEST_P(CrashAtStep, TheJobRanIfAndOnlyIfTheGateOpened) {
   const auto end = harness.wait_for_end(attempt_id(1));
   ASSERT_TRUE(end && end->exit);
   const bool runs_now = !GetParam().acknowledged || GetParam().ran;
-  EXPECT_EQ(times_ran(harness, 1), runs_now ? 1 : 0);
+  EXPECT_EQ(times_ran(harness, attempt_id(1)), runs_now ? 1 : 0);
   if (runs_now) EXPECT_EQ(end->exit->exit_code, 7);
   else EXPECT_EQ(end->exit->cause, ExitCause::kNotStarted);
 }
@@ -149,19 +140,20 @@ class ShimCrash : public ::testing::TestWithParam<KilledShim> {};
 
 TEST_P(ShimCrash, TheExitCodeIsTheTrueOneOrUnknown) {
   PosixHarness harness([](PosixRunnerOptions& options) { options.shim_failpoint = GetParam().failpoint; });
-  ASSERT_TRUE(harness.runner().launch(counted(harness, 1, "sleep 0.1; exit 7")));
+  ASSERT_TRUE(harness.runner().launch(counted(harness, attempt_id(1), "sleep 0.1; exit 7")));
   const auto end = harness.wait_for_end(attempt_id(1));
   ASSERT_TRUE(end && end->exit);
   EXPECT_EQ(end->exit->cause, GetParam().cause);
   EXPECT_EQ(end->exit->exit_code, GetParam().exit_code);
-  EXPECT_EQ(times_ran(harness, 1), GetParam().ran);
+  EXPECT_EQ(times_ran(harness, attempt_id(1)), GetParam().ran);
   EXPECT_TRUE(find_processes_mentioning("AETHER_JOB_ID=" + attempt_id(1).job.str()).empty());
   harness.restart();
   EXPECT_EQ(harness.wait_for_end(attempt_id(1))->exit, end->exit) << "asked again, it says the same";
 }
 
 INSTANTIATE_TEST_SUITE_P(Shim, ShimCrash,
-                         ::testing::Values(KilledShim{"before_fork", 0, ExitCause::kLostExit, {}},
+                         ::testing::Values(KilledShim{"before_ready", 0, ExitCause::kNotStarted, {}},
+                                           KilledShim{"before_fork", 0, ExitCause::kLostExit, {}},
                                            KilledShim{"before_release", 0, ExitCause::kLostExit, {}},
                                            KilledShim{"after_release", 1, ExitCause::kLostExit, {}},
                                            KilledShim{"before_exit_record", 1, ExitCause::kLostExit, {}},
@@ -171,8 +163,8 @@ INSTANTIATE_TEST_SUITE_P(Shim, ShimCrash,
 
 TEST(Crash, AStopOrderOutlivesTheShimThatRecordedIt) {
   PosixHarness harness([](PosixRunnerOptions& options) { options.shim_failpoint = "after_stop_record"; });
-  ASSERT_TRUE(harness.runner().launch(counted(harness, 1, "exec sleep 100")));
-  ASSERT_TRUE(harness.run_until([&] { return times_ran(harness, 1) == 1; }));
+  ASSERT_TRUE(harness.runner().launch(counted(harness, attempt_id(1), "exec sleep 100")));
+  ASSERT_TRUE(harness.run_until([&] { return times_ran(harness, attempt_id(1)) == 1; }));
   ASSERT_TRUE(harness.runner().stop(attempt_id(1), 1, "user_cancel", 5));
   const auto end = harness.wait_for_end(attempt_id(1));
   ASSERT_TRUE(end && end->exit);
@@ -182,8 +174,8 @@ TEST(Crash, AStopOrderOutlivesTheShimThatRecordedIt) {
 
 TEST(Crash, WithoutItsShimAJobStillEndsWithItsMainProcess) {
   PosixHarness harness;
-  ASSERT_TRUE(harness.runner().launch(counted(harness, 1, "setsid sleep 100 & sleep 0.5; exit 7")));
-  ASSERT_TRUE(harness.run_until([&] { return times_ran(harness, 1) == 1; }));
+  ASSERT_TRUE(harness.runner().launch(counted(harness, attempt_id(1), "setsid sleep 100 & sleep 0.5; exit 7")));
+  ASSERT_TRUE(harness.run_until([&] { return times_ran(harness, attempt_id(1)) == 1; }));
   const auto started = executor::AttemptFiles(harness.attempt_directory(attempt_id(1))).read_started();
   ASSERT_TRUE(started);
   ASSERT_TRUE(executor::signal_process({started->shim_pid, 0, 0, 0, 'S', started->shim_start_ticks}, SIGKILL));
@@ -196,7 +188,7 @@ TEST(Crash, WithoutItsShimAJobStillEndsWithItsMainProcess) {
 
 TEST(Crash, AnUnreadableManifestIsReportedLostUnderItsEpoch) {
   PosixHarness harness;
-  auto launch = counted(harness, 1, "exec sleep 100");
+  auto launch = counted(harness, attempt_id(1), "exec sleep 100");
   launch.epoch = 42;
   launch.gpu_uuids = {GpuUuid("GPU-1")};
   ASSERT_TRUE(harness.runner().launch(launch));
@@ -217,7 +209,7 @@ TEST(Crash, AnUnreadableManifestIsReportedLostUnderItsEpoch) {
   ASSERT_TRUE(end && end->exit);
   EXPECT_EQ(end->state, JobState::kLost);
   EXPECT_EQ(end->epoch, 42U);
-  EXPECT_EQ(times_ran(harness, 1), 1);
+  EXPECT_EQ(times_ran(harness, attempt_id(1)), 1);
 }
 
 TEST(Crash, AProcessThatTookAnOldPidIsNeverSignalled) {

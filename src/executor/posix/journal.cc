@@ -31,20 +31,35 @@ std::string file_name_of(const std::string& text) {
   return name;
 }
 
-struct Fence {
-  Epoch epoch = 0;
-  std::string attempt;
-};
+constexpr int kFenceVersion = 2;
 
-// Absent when the file is, when it is torn, and when a field has the wrong type.
-std::optional<Fence> read_fence(const std::string& path) {
+// Throws for what a fence never says.
+FenceMark decode_mark(const Json& json) {
+  return {json.at("epoch").get<Epoch>(), parse_attempt_name(json.at("attempt").get<std::string>()).value()};
+}
+
+// Absent when the file is, when it is torn, and when a field is not what it should be.
+std::optional<GpuFence> read_fence(const std::string& path) {
   const Json json = read_json(path);
   if (!json.is_object()) return std::nullopt;
   try {
-    return Fence{json.at("epoch").get<Epoch>(), json.at("attempt").get<std::string>()};
-  } catch (const Json::exception&) {
+    GpuFence fence;
+    const auto raise = [&](int slot, const FenceMark& mark) { fence.raise(slot, mark.epoch, mark.attempt); };
+    if (json.value("v", 1) < 2) raise(kWholeGpu, decode_mark(json));
+    else
+      for (const Json& mark : json.at("slots")) raise(mark.at("slot").get<int>(), decode_mark(mark));
+    return fence;
+  } catch (const std::exception&) {
     return std::nullopt;
   }
+}
+
+Json encode_fence(const GpuUuid& gpu, const GpuFence& fence) {
+  const FenceMark highest = fence.highest();
+  Json json = {{"v", kFenceVersion}, {"gpu_uuid", gpu.str()}, {"epoch", highest.epoch}, {"attempt", to_string(highest.attempt)}};
+  for (const auto& [slot, mark] : fence.marks())  // by slot: the one of the whole GPU is read first
+    json["slots"].push_back({{"slot", slot}, {"epoch", mark.epoch}, {"attempt", to_string(mark.attempt)}});
+  return json;
 }
 
 std::optional<Tombstone> decode_tombstone(const Json& json) try {
@@ -90,33 +105,38 @@ std::string Journal::tombstone_path(const AttemptId& attempt) const {
   return directory_ + "/tombstones/" + file_name_of(to_string(attempt)) + ".json";
 }
 
-Result<void> Journal::check_fence(const GpuUuid& gpu, Epoch epoch, const AttemptId& attempt) const {
-  const auto fence = read_fence(fence_path(gpu));
-  if (!fence) {
-    // Absent is fine; a file that can't be read is not: the promise it kept is unknown.
-    if (std::error_code error; std::filesystem::exists(fence_path(gpu), error))
-      return fail(ErrorCode::kConflict, fmt::format("STALE_EPOCH: the fence of GPU {} can't be read; remove {} once no "
-                                                    "job uses that GPU", gpu.str(), fence_path(gpu)));
-    return {};
-  }
-  const Epoch highest = fence->epoch;
-  if (epoch > highest || (epoch == highest && fence->attempt == to_string(attempt))) return {};
-  return fail(ErrorCode::kConflict,
-              fmt::format("STALE_EPOCH: GPU {} has seen epoch {}, and {} comes with {}", gpu.str(), highest,
-                          to_string(attempt), epoch));
+Result<GpuFence> Journal::read_fence_of(const GpuUuid& gpu) const {
+  if (auto fence = read_fence(fence_path(gpu))) return *std::move(fence);
+  // Absent is fine; a file that can't be read is not: the promise it kept is unknown.
+  if (std::error_code error; std::filesystem::exists(fence_path(gpu), error))
+    return fail(ErrorCode::kConflict, fmt::format("STALE_EPOCH: the fence of GPU {} can't be read; remove {} once no "
+                                                  "job uses that GPU", gpu.str(), fence_path(gpu)));
+  return GpuFence{};
 }
 
-Result<void> Journal::raise_fence(const GpuUuid& gpu, Epoch epoch, const AttemptId& attempt) {
-  const Json fence = {{"gpu_uuid", gpu.str()}, {"epoch", epoch}, {"attempt", to_string(attempt)}};
-  return write_file_durably(fence_path(gpu), fence.dump() + "\n");
+Result<void> Journal::check_fence(const GpuUuid& gpu, int slot, Epoch epoch, const AttemptId& attempt) const {
+  const auto fence = read_fence_of(gpu);
+  if (!fence) return fail(fence.error());
+  const auto obstacle = fence->find_obstacle(slot, epoch, attempt);
+  if (!obstacle) return {};
+  return fail(ErrorCode::kConflict,
+              fmt::format("STALE_EPOCH: GPU {} has seen epoch {} of {}, and {} comes with {}", gpu.str(), obstacle->epoch,
+                          to_string(obstacle->attempt), to_string(attempt), epoch));
+}
+
+Result<void> Journal::raise_fence(const GpuUuid& gpu, int slot, Epoch epoch, const AttemptId& attempt) {
+  auto fence = read_fence_of(gpu);
+  if (!fence) return fail(fence.error());
+  fence->raise(slot, epoch, attempt);
+  return write_file_durably(fence_path(gpu), encode_fence(gpu, *fence).dump() + "\n");
 }
 
 Epoch Journal::find_epoch(const AttemptId& attempt) const {
   Epoch found = 0;
-  for (const auto& path : files_of(directory_ + "/fences")) {
-    const auto fence = read_fence(path.string());
-    if (fence && fence->attempt == to_string(attempt)) found = std::max(found, fence->epoch);
-  }
+  for (const auto& path : files_of(directory_ + "/fences"))
+    if (const auto fence = read_fence(path.string()))
+      for (const auto& [slot, mark] : fence->marks())
+        if (mark.attempt == attempt) found = std::max(found, mark.epoch);
   return found;
 }
 

@@ -72,7 +72,8 @@ Result<bool> PosixRunner::Impl::repeat_known(const LaunchSpec& spec) {
 }
 
 Result<void> PosixRunner::Impl::check_epochs(const LaunchSpec& spec) const {
-  for (const auto& gpu : spec.gpu_uuids) AETHER_TRY(journal_.check_fence(gpu, spec.epoch, spec.attempt));
+  for (std::size_t i = 0; i < spec.gpu_uuids.size(); ++i)
+    AETHER_TRY(journal_.check_fence(spec.gpu_uuids[i], spec.slot_of(i), spec.epoch, spec.attempt));
   const std::string prefix = spec.attempt.job.str() + ".";
   std::error_code error;
   for (const auto& entry : std::filesystem::directory_iterator(jobs_directory_, error)) {
@@ -88,7 +89,8 @@ Result<void> PosixRunner::Impl::check_epochs(const LaunchSpec& spec) const {
 
 // Fences first: after a crash in between, the same command passes them again and nothing older does.
 Result<void> PosixRunner::Impl::write_intent(const LaunchSpec& spec) {
-  for (const auto& gpu : spec.gpu_uuids) AETHER_TRY(journal_.raise_fence(gpu, spec.epoch, spec.attempt));
+  for (std::size_t i = 0; i < spec.gpu_uuids.size(); ++i)
+    AETHER_TRY(journal_.raise_fence(spec.gpu_uuids[i], spec.slot_of(i), spec.epoch, spec.attempt));
   step("fence");
   const std::string name = to_string(spec.attempt);
   const auto directory = make_job_directory(jobs_root_, name, spec.spec.script, account_);
@@ -132,6 +134,7 @@ Manifest PosixRunner::Impl::make_manifest(const LaunchSpec& spec, const JobDirec
   manifest.argv = argv_of(spec.spec, directory.script);
   manifest.cwd = spec.spec.workdir.empty() ? directory.work : spec.spec.workdir;
   for (const auto& gpu : spec.gpu_uuids) manifest.gpu_uuids.push_back(gpu.str());
+  manifest.gpu_slots = spec.gpu_slots;
   manifest.time_limit_s = spec.spec.time_limit_s;
   manifest.grace_s = spec.spec.grace_s;
   manifest.log_segment_bytes = options_.log_segment_bytes;

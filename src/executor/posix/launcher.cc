@@ -101,7 +101,7 @@ Result<GatedShim> GatedShim::spawn(const std::string& shim_path, const std::stri
   if (!process)
     return fail(ErrorCode::kUnavailable,
                 fmt::format("{} did not become ready; see {}/shim.log", shim_path, attempt_directory));
-  return GatedShim(std::exchange(gate.write_end, -1), {shim, process->start_ticks});
+  return GatedShim(std::exchange(gate.write_end, -1), {shim, process->start_ticks, read_serial(shim)});
 }
 
 GatedShim::GatedShim(GatedShim&& other) noexcept

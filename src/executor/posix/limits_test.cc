@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <cstdlib>
+#include <filesystem>
 
 #include "base/files.h"
 #include "executor/posix/attempt_files.h"
@@ -101,6 +102,57 @@ TEST(Limits, WithoutCgroupsTheAddressSpaceIsLimitedForJobsWithoutGpus) {
     EXPECT_EQ(harness.output(attempt_id(1)), "524288\n16384\n");
   }
   EXPECT_NE(harness.output(attempt_id(2)), "524288\n") << "CUDA reserves address space far beyond its use";
+}
+
+// The files of a delegated cgroup v2 as plain ones: what is written where. That the kernel holds it, nothing here shows.
+class Cgroup2Files : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    for (const std::string& directory : {base_, base_ + "/aether-jobs", root_, attempt_, attempt_ + "/job"}) {
+      std::filesystem::create_directory(directory);
+      put(directory + "/cgroup.controllers", "cpuset cpu memory pids\n");
+      put(directory + "/cgroup.subtree_control", "");
+    }
+    for (const char* file : {"memory.max", "memory.swap.max", "memory.oom.group", "pids.max", "cpu.max", "cpu.weight"})
+      put(attempt_ + "/job/" + file, "");
+  }
+  static void put(const std::string& path, const std::string& text) { ASSERT_TRUE(write_file_durably(path, text)); }
+  std::string setting(const std::string& file) const { return read_file(attempt_ + "/job/" + file).value_or("none"); }
+
+  TemporaryDirectory directory_;
+  const std::string base_ = directory_.path() + "/agent", root_ = base_ + "/aether-jobs/i", attempt_ = root_ + "/j.1";
+};
+
+TEST_F(Cgroup2Files, GetTheLimitsOfTheAttempt) {
+  const auto limiter = executor::Limiter::probe(root_, "exec-limits-test", true, true);
+  EXPECT_EQ(limiter.describe(), "memory=cgroup2,pids=cgroup2,cpus=cgroup2");
+  const auto applied = limiter.apply("j.1", attempt_, {64, 40, 3, true});
+  ASSERT_TRUE(applied) << applied.error().message;
+  EXPECT_EQ(setting("memory.max"), "67108864");
+  EXPECT_EQ(setting("memory.swap.max"), "0");
+  EXPECT_EQ(setting("memory.oom.group"), "1");
+  EXPECT_EQ(setting("pids.max"), "40");
+  EXPECT_EQ(setting("cpu.max"), "300000 100000");
+  EXPECT_EQ(setting("cpu.weight"), "300");
+  EXPECT_EQ(applied->oom_events, attempt_ + "/job/memory.events");
+  EXPECT_TRUE(applied->cgroups.empty() && applied->resource_limits.empty());
+}
+
+TEST_F(Cgroup2Files, ThatRefuseALimitLetNothingStart) {
+  const auto limiter = executor::Limiter::probe(root_, "exec-limits-test", true, true);
+  std::filesystem::remove(attempt_ + "/job/pids.max");
+  const auto applied = limiter.apply("j.1", attempt_, {{}, 40, {}, false});
+  ASSERT_FALSE(applied);
+  EXPECT_EQ(applied.error().code, ErrorCode::kIo);
+  EXPECT_NE(applied.error().message.find("pids.max"), std::string::npos) << applied.error().message;
+}
+
+TEST_F(Cgroup2Files, OfAControllerThatWasNotDelegatedAreNotUsed) {
+  put(base_ + "/cgroup.controllers", "cpu pids\n");
+  const auto limiter = executor::Limiter::probe(root_, "exec-limits-test", true, true);
+  EXPECT_NE(limiter.mode_of("memory"), executor::LimitMode::kCgroup2);
+  EXPECT_EQ(limiter.mode_of("pids"), executor::LimitMode::kCgroup2);
+  limiter.remove_roots();
 }
 
 TEST(Limits, TheModesSayWhatWasFound) {

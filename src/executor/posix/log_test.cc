@@ -1,4 +1,4 @@
-// Captured output: rotation, gaps, full disks, the job's own files, and what happens to it when its keeper is killed.
+// Captured output: rotation, gaps, full disks, the job's own files.
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <sys/mount.h>
@@ -219,29 +219,6 @@ TEST_F(SmallDisk, AnExitRecordHasItsRoomFromTheStart) {
   EXPECT_EQ(chunk->size, 5);
   EXPECT_EQ(chunk->data, "");
   EXPECT_TRUE(chunk->complete);
-}
-
-TEST(ShimLoss, TheJobWritesOnAndItsOutputIsKept) {
-  PosixHarness harness;
-  const auto id = attempt_id(1);
-  const std::string go = harness.directory().shared() + "/go";
-  ASSERT_TRUE(harness.runner().launch(shell(id, "echo before; while [ ! -e " + go + " ]; do sleep 0.02; done; "
-      "i=0; while [ $i -lt 20000 ]; do echo line $i || exit 8; i=$((i+1)); done; echo last; touch " + go + ".ended")));
-  ASSERT_TRUE(harness.run_until([&] { return harness.output(id) == "before\n"; }));
-  const auto started = AttemptFiles(harness.attempt_directory(id)).read_started();
-  ASSERT_TRUE(started);
-  ASSERT_TRUE(signal_process({started->shim_pid, 0, 0, 0, 'S', started->shim_start_ticks}, SIGKILL));
-  ASSERT_TRUE(harness.run_until([&] { return !is_running(started->shim_pid, started->shim_start_ticks); }));
-  std::ofstream(go) << "1";
-  const auto end = harness.wait_for_end(id);
-  ASSERT_TRUE(end && end->exit);
-  EXPECT_EQ(end->exit->cause, ExitCause::kLostExit);
-  EXPECT_FALSE(end->exit->exit_code) << "unknown, never 0";
-  EXPECT_TRUE(std::filesystem::exists(go + ".ended")) << "no write of it failed";
-  const auto tail = harness.runner().read_log(id, "stdout", -27, 27);
-  ASSERT_TRUE(tail);
-  EXPECT_TRUE(tail->data.ends_with("line 19998\nline 19999\nlast\n")) << tail->data;
-  EXPECT_TRUE(harness.output(id).starts_with("before\nline 0\nline 1\n"));
 }
 
 class UserFile : public ::testing::Test {

@@ -267,7 +267,7 @@ class Suspension : public ::testing::TestWithParam<bool> {
     EXPECT_EQ(beats(), standing) << "every process stands still";
     ASSERT_TRUE(harness_.runner().resume(id, 1));
     EXPECT_TRUE(harness_.run_until([&] { return beats() > standing + 4; }));
-    EXPECT_EQ(harness_.last(id)->state, JobState::kRunning);
+    EXPECT_TRUE(harness_.wait_for_state(id, JobState::kRunning));
   }
 };
 

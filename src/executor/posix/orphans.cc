@@ -98,7 +98,7 @@ void PosixRunner::Impl::keep_orphan(WatchedAttempt& attempt) {
     stop_orphan(attempt, ordered->reason, attempt.manifest.grace_s * 1000);
   if (attempt.kill_at_boot_ms == 0 && note && note->limit_at_boot_ms > 0 && now_ms >= note->limit_at_boot_ms)
     stop_orphan(attempt, "timeout", attempt.manifest.grace_s * 1000);
-  if (attempt.kill_at_boot_ms == 0 && note && !is_running(note->pid, note->start_ticks)) end_leftovers(attempt, processes);
+  if (attempt.kill_at_boot_ms == 0 && note && !is_running(note->pid, note->start_ticks, note->serial)) end_leftovers(attempt, processes);
   if (attempt.kill_at_boot_ms == 0 || now_ms < attempt.kill_at_boot_ms) return;
   for (const auto& process : processes) signal_process(process, SIGKILL);
   if (now_ms < attempt.kill_at_boot_ms + options_.unkillable_after.count()) return;

@@ -91,16 +91,16 @@ TEST(Journal, FencesAndTombstonesOutliveIt) {
   {
     auto journal = Journal::open(directory.path());
     ASSERT_TRUE(journal);
-    ASSERT_TRUE(journal->check_fence(gpu, 1, attempt_id(1)));
-    ASSERT_TRUE(journal->raise_fence(gpu, 5, attempt_id(1)));
+    ASSERT_TRUE(journal->check_fence(gpu, 0, 1, attempt_id(1)));
+    ASSERT_TRUE(journal->raise_fence(gpu, 0, 5, attempt_id(1)));
     ASSERT_TRUE(journal->write_tombstone({attempt_id(2), 6, "timeout", 7, false}));
   }
   auto journal = Journal::open(directory.path());
   ASSERT_TRUE(journal);
-  EXPECT_FALSE(journal->check_fence(gpu, 4, attempt_id(1)));
-  EXPECT_TRUE(journal->check_fence(gpu, 5, attempt_id(1))) << "the same command may come again";
-  EXPECT_FALSE(journal->check_fence(gpu, 5, attempt_id(3)));
-  EXPECT_TRUE(journal->check_fence(gpu, 6, attempt_id(3)));
+  EXPECT_FALSE(journal->check_fence(gpu, 0, 4, attempt_id(1)));
+  EXPECT_TRUE(journal->check_fence(gpu, 0, 5, attempt_id(1))) << "the same command may come again";
+  EXPECT_FALSE(journal->check_fence(gpu, 0, 5, attempt_id(3)));
+  EXPECT_TRUE(journal->check_fence(gpu, 0, 6, attempt_id(3)));
   EXPECT_EQ(journal->find_epoch(attempt_id(1)), 5U);
   const auto tombstone = journal->find_tombstone(attempt_id(2));
   ASSERT_TRUE(tombstone);
@@ -112,14 +112,40 @@ TEST(Journal, ADamagedFenceRefusesEveryStart) {
   TemporaryDirectory directory;
   auto journal = Journal::open(directory.path());
   ASSERT_TRUE(journal);
-  ASSERT_TRUE(journal->raise_fence(GpuUuid("GPU-1"), 5, attempt_id(1)));
+  ASSERT_TRUE(journal->raise_fence(GpuUuid("GPU-1"), 0, 5, attempt_id(1)));
   ASSERT_TRUE(write_file_durably(directory.path() + "/fences/GPU-1.json", "{\"epo"));
-  EXPECT_FALSE(journal->check_fence(GpuUuid("GPU-1"), 100, attempt_id(2)));
+  EXPECT_FALSE(journal->check_fence(GpuUuid("GPU-1"), 0, 100, attempt_id(2)));
   ASSERT_TRUE(write_file_durably(directory.path() + "/fences/GPU-1.json", R"({"epoch":"5","attempt":7})"));
-  EXPECT_FALSE(journal->check_fence(GpuUuid("GPU-1"), 100, attempt_id(2)));
+  EXPECT_FALSE(journal->check_fence(GpuUuid("GPU-1"), 0, 100, attempt_id(2)));
   EXPECT_EQ(journal->find_epoch(attempt_id(1)), 0U);
   ASSERT_TRUE(write_file_durably(directory.path() + "/tombstones/x.json", R"({"job":7})"));
   EXPECT_TRUE(journal->tombstones().empty());
+}
+
+// What the program before wrote is a fence of the whole GPU; what this one writes is one to that program.
+TEST(Journal, AFenceOfTheVersionBeforeIsRead) {
+  TemporaryDirectory directory;
+  auto journal = Journal::open(directory.path());
+  ASSERT_TRUE(journal);
+  const GpuUuid gpu("GPU-1");
+  const std::string path = directory.path() + "/fences/GPU-1.json";
+  ASSERT_TRUE(write_file_durably(path, R"({"attempt":"01J.2","epoch":5,"gpu_uuid":"GPU-1"})"));
+  const AttemptId before{JobId("01J"), 2};
+  EXPECT_EQ(journal->find_epoch(before), 5U);
+  EXPECT_TRUE(journal->check_fence(gpu, 0, 5, before));
+  for (const int slot : {0, 1}) {
+    EXPECT_FALSE(journal->check_fence(gpu, slot, 4, attempt_id(1))) << slot;
+    EXPECT_TRUE(journal->check_fence(gpu, slot, 6, attempt_id(1))) << slot;
+  }
+  ASSERT_TRUE(journal->raise_fence(gpu, 2, 9, attempt_id(2)));
+  ASSERT_TRUE(journal->raise_fence(gpu, 1, 7, attempt_id(1)));
+  const std::string text = *read_file(path);
+  EXPECT_NE(text.find("\"attempt\":\"" + to_string(attempt_id(2)) + "\",\"epoch\":9,\"gpu_uuid\":\"GPU-1\""), std::string::npos) << text;
+  EXPECT_EQ(journal->find_epoch(before), 5U) << "the mark of the whole GPU stays";
+  EXPECT_EQ(journal->find_epoch(attempt_id(1)), 7U);
+  EXPECT_FALSE(journal->check_fence(gpu, 1, 6, attempt_id(3)));
+  EXPECT_FALSE(journal->check_fence(gpu, 3, 5, attempt_id(3)));
+  EXPECT_TRUE(journal->check_fence(gpu, 3, 6, attempt_id(3)));
 }
 
 TEST(Log, OffsetsStayWhenSegmentsGo) {

@@ -204,64 +204,6 @@ TEST(PosixRunner, NoJobEverRunsAsRoot) {
   EXPECT_EQ(PosixRunner::open(options, clock).error().code, ErrorCode::kNotFound);
 }
 
-TEST(PosixRunner, AStateDirectoryHasOneRunner) {
-  PosixHarness harness;
-  SystemClock clock;
-  const auto second = PosixRunner::open(harness.options(), clock);
-  ASSERT_FALSE(second);
-  EXPECT_EQ(second.error().code, ErrorCode::kConflict);
-}
-
-TEST(PosixRunner, OutputIsBoundedAndTheJobIsNeverBlocked) {
-  PosixHarness harness([](PosixRunnerOptions& options) {
-    options.log_segment_bytes = 1 << 20;
-    options.log_segments = 4;
-  });
-  const auto id = attempt_id(1);
-  constexpr std::int64_t kMiB = 1 << 20;
-  ASSERT_TRUE(harness.runner().launch(
-      shell(id, "printf begin; head -c 67108859 /dev/zero; printf end >&2; sleep 0.3; exit 6")));
-  ASSERT_TRUE(harness.run_until([&] { return harness.output(id, "stderr") == "end"; }));
-  const auto started = executor::AttemptFiles(harness.attempt_directory(id)).read_started();
-  ASSERT_TRUE(started);
-  long resident_kib = 0;
-  for (const auto& line : read_lines("/proc/" + std::to_string(started->shim_pid) + "/status"))
-    if (line.starts_with("VmHWM:")) resident_kib = std::strtol(line.c_str() + 6, nullptr, 10);
-  EXPECT_GT(resident_kib, 0);
-  EXPECT_LT(resident_kib, 2048) << "the shim's memory does not grow with the output";
-  const auto end = harness.wait_for_end(id);
-  ASSERT_TRUE(end && end->exit);
-  EXPECT_EQ(end->exit->exit_code, 6);
-  EXPECT_EQ(end->exit->message, std::to_string(60 * kMiB) + " bytes of its output were dropped");
-  std::int64_t on_disk = 0;
-  for (const auto& entry : std::filesystem::directory_iterator(harness.attempt_directory(id) + "/log"))
-    if (!entry.path().filename().string().starts_with("gaps.")) on_disk += static_cast<std::int64_t>(entry.file_size());
-  EXPECT_LE(on_disk, 4 * kMiB + 3);
-  const auto head = harness.runner().read_log(id, "stdout", 0, 5);
-  EXPECT_EQ(head->data, "begin");
-  EXPECT_EQ(head->size, 64 * kMiB);
-  const auto hole = harness.runner().read_log(id, "stdout", 2 * kMiB, 10);
-  EXPECT_EQ(hole->offset, 61 * kMiB) << "what is no longer kept is skipped, and the offset says so";
-  EXPECT_EQ(hole->data.size(), 10U);
-  EXPECT_TRUE(harness.runner().read_log(id, "stdout", -10, 10)->complete);
-}
-
-TEST(PosixRunner, TheTimeLimitHoldsWithoutAnAgent) {
-  PosixHarness harness;
-  auto launch = shell(attempt_id(1), "exec sleep 100");
-  launch.spec.time_limit_s = 1;
-  ASSERT_TRUE(harness.runner().launch(launch));
-  ASSERT_TRUE(harness.wait_for_state(attempt_id(1), JobState::kRunning));
-  harness.close();
-  const executor::AttemptFiles files(harness.attempt_directory(attempt_id(1)));
-  ASSERT_TRUE(harness.run_until([&] { const auto record = files.read_exit(); return record && record->complete; }));
-  harness.open();
-  const auto end = harness.wait_for_end(attempt_id(1));
-  ASSERT_TRUE(end && end->exit);
-  EXPECT_EQ(end->state, JobState::kTimeout);
-  EXPECT_EQ(end->exit->signal, SIGTERM);
-}
-
 TEST(PosixRunner, AProcessThatEndsDuringTheGraceKeepsItsExitCode) {
   PosixHarness harness;
   ASSERT_TRUE(harness.runner().launch(shell(attempt_id(1), "trap 'exit 9' TERM; echo set; while :; do sleep 0.05; done")));

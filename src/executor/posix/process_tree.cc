@@ -3,12 +3,15 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <utility>
 
 namespace aether::executor {
 namespace {
@@ -32,7 +35,25 @@ void add_children_of(pid_t parent, const std::vector<ProcessStat>& all, std::vec
     if (process.parent == parent && process.pid != parent) out.push_back(process);
 }
 
+int open_pidfd(pid_t pid) { return static_cast<int>(syscall(SYS_pidfd_open, pid, 0)); }
+
+std::uint64_t serial_of(int pidfd) {
+  constexpr decltype(std::declval<struct statfs>().f_type) kPidFilesystem = 0x50494446;  // older ones share one inode
+  struct statfs filesystem {};
+  struct stat info {};
+  if (fstatfs(pidfd, &filesystem) != 0 || filesystem.f_type != kPidFilesystem || fstat(pidfd, &info) != 0) return 0;
+  return info.st_ino;
+}
+
 }  // namespace
+
+std::uint64_t read_serial(pid_t pid) {
+  const int pidfd = open_pidfd(pid);
+  if (pidfd < 0) return 0;
+  const std::uint64_t serial = serial_of(pidfd);
+  close(pidfd);
+  return serial;
+}
 
 std::optional<ProcessStat> read_process(pid_t pid) {
   char path[64], text[1024];
@@ -94,11 +115,12 @@ std::vector<ProcessStat> find_cgroup_members(const std::string& cgroup_directory
 }
 
 bool signal_process(const ProcessStat& process, int signal) {
-  const int pidfd = static_cast<int>(syscall(SYS_pidfd_open, process.pid, 0));
+  const int pidfd = open_pidfd(process.pid);
   if (pidfd < 0) return false;
-  // The descriptor holds one process for good; the start time says whether it is the recorded one.
+  // The descriptor holds one process for good; start time and serial say whether it is the recorded one.
   const auto now = read_process(process.pid);
-  const bool same = now && now->start_ticks == process.start_ticks && !now->zombie();
+  const bool same = now && now->start_ticks == process.start_ticks && !now->zombie() &&
+                    (process.serial == 0 || process.serial == serial_of(pidfd));
   const bool sent = same && syscall(SYS_pidfd_send_signal, pidfd, signal, nullptr, 0) == 0;
   close(pidfd);
   return sent;
@@ -115,9 +137,9 @@ bool catches_signal(pid_t pid, int signal) {
   return (std::strtoull(caught + 8, nullptr, 16) >> (signal - 1) & 1U) != 0;
 }
 
-bool is_running(pid_t pid, std::uint64_t start_ticks) {
+bool is_running(pid_t pid, std::uint64_t start_ticks, std::uint64_t serial) {
   const auto process = read_process(pid);
-  return process && process->start_ticks == start_ticks && !process->zombie();
+  return process && process->start_ticks == start_ticks && !process->zombie() && (serial == 0 || serial == read_serial(pid));
 }
 
 std::string read_boot_id() {

@@ -141,7 +141,13 @@ TEST_F(DamagedFiles, ARecordCutAtAnyByteOrWithAnotherByteIsNoCrash) {
   }
 }
 
-TEST_F(DamagedFiles, AManifestOfTheVersionBeforeIsRead) {
+TEST_F(DamagedFiles, ManifestsOfTheVersionsBeforeAreRead) {
+  put("manifest.json", R"({"v":2,"job":"j","attempt":1,"epoch":7,"job_number":1,"user":"ada","boot_id":"b","created_us":1,"argv":["x"],
+      "cwd":"/","gpu_uuids":["GPU-1"],"time_limit_s":5,"grace_s":5,"log_segment_bytes":10,"cgroup":"","job_directory":"","shim_version":2,
+      "lease_until_boot_ms":8,"stdout_path":"","stderr_path":"","limit_cgroups":[]})");
+  ASSERT_TRUE(files_.read_manifest());
+  EXPECT_TRUE(files_.read_manifest()->gpu_slots.empty());
+  EXPECT_EQ(files_.read_manifest()->lease_until_boot_ms, 8);
   put("manifest.json", R"({"v":1,"job":"j","attempt":1,"epoch":7,"job_number":1,"user":"ada","boot_id":"b","created_us":1,"argv":["x"],
       "cwd":"/","gpu_uuids":[],"time_limit_s":5,"grace_s":5,"log_segment_bytes":10,"cgroup":"","job_directory":""})");
   const auto read = files_.read_manifest();
@@ -167,54 +173,6 @@ TEST(ShimSocket, NothingSaidToAShimHarmsItsJob) {
   }
   close(stranger);
   EXPECT_EQ(harness.wait_for_end(id)->exit->exit_code, 7);
-}
-
-// An agent was upgraded while a shim of the version before keeps a job: the argument file's version makes the shim speak
-// and obey exactly that one.
-class OlderShim : public ::testing::Test {
- protected:
-  void start(const std::string& text) {
-    auto launch = shell(id_, text);
-    launch.spec.on_partition = OnPartition::kStopAfter;
-    launch.spec.stop_after_s = 3;
-    ASSERT_TRUE(harness_.runner().launch(launch));
-    ASSERT_TRUE(harness_.wait_for_state(id_, JobState::kRunning));
-    harness_.options().shim_version = 0;
-    harness_.restart();
-    ASSERT_TRUE(harness_.wait_for_state(id_, JobState::kRunning)) << "re-adopted";
-  }
-
-  PosixHarness harness_{[](PosixRunnerOptions& options) { options.shim_version = 1; }};
-  const AttemptId id_ = attempt_id(1);
-};
-
-TEST_F(OlderShim, IsAdoptedItsLogsGoOnAndStopWorks) {
-  start("i=0; while :; do echo $i; i=$((i+1)); sleep 0.02; done");
-  const auto size = harness_.output(id_).size();
-  EXPECT_TRUE(harness_.run_until([&] { return harness_.output(id_).size() > size + 5; }));
-  ASSERT_TRUE(harness_.runner().stop(id_, 1, "user_cancel", 5));
-  const auto end = harness_.wait_for_end(id_);
-  ASSERT_TRUE(end && end->exit);
-  EXPECT_EQ(end->state, JobState::kCancelled);
-  EXPECT_EQ(end->exit->signal, SIGTERM);
-}
-
-TEST_F(OlderShim, IsSuspendedResumedAndSignalledByTheAgent) {
-  start("trap 'exit 5' USR1; echo ready; while :; do sleep 0.02; done");
-  ASSERT_TRUE(harness_.run_until([&] { return harness_.output(id_) == "ready\n"; }));
-  ASSERT_TRUE(harness_.runner().suspend(id_, 1));
-  ASSERT_TRUE(harness_.wait_for_state(id_, JobState::kSuspended));
-  ASSERT_TRUE(harness_.runner().resume(id_, 1));
-  ASSERT_TRUE(harness_.wait_for_state(id_, JobState::kRunning));
-  ASSERT_TRUE(harness_.runner().signal(id_, 1, SIGUSR1));
-  EXPECT_EQ(harness_.wait_for_end(id_)->exit->exit_code, 5);
-}
-
-TEST_F(OlderShim, HasItsLeaseKeptByTheAgent) {
-  start("exec sleep 100");
-  const auto end = harness_.wait_for_end(id_);
-  ASSERT_TRUE(end && end->exit);
-  EXPECT_EQ(end->exit->cause, ExitCause::kNodeLost);
 }
 
 }  // namespace

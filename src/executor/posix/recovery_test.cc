@@ -1,7 +1,8 @@
-// Restarts in twos, stops at every moment, commands in every order, old pids, other clocks.
+// Stops at every moment, commands in every order, old pids, other clocks.
 #include <gtest/gtest.h>
 #include <sched.h>
 #include <signal.h>
+#include <spawn.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -10,6 +11,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <fstream>
+#include <optional>
 #include <thread>
 
 #include "executor/posix/attempt_files.h"
@@ -21,62 +23,6 @@ namespace {
 
 using namespace executor_test;
 using executor_contract::attempt_id;
-
-constexpr std::array<const char*, 5> kSteps = {"fence", "manifest", "spawned", "started", "opened"};
-
-LaunchSpec counted(const PosixHarness& harness, const AttemptId& id, const std::string& then, Epoch epoch = 1) {
-  return shell(id, "echo " + to_string(id) + " >> " + harness.directory().shared() + "/ran; " + then, epoch);
-}
-
-int times_ran(const PosixHarness& harness, const AttemptId& id) {
-  const auto lines = read_lines(harness.directory().shared() + "/ran");
-  return static_cast<int>(std::count(lines.begin(), lines.end(), to_string(id)));
-}
-
-// An agent that recovers, launches and is killed at the step; where that step does not come, it ends by itself.
-void run_agent_until(const PosixRunnerOptions& options, const LaunchSpec& launch, const std::string& killed_at) {
-  const pid_t agent = fork();
-  if (agent == 0) {
-    alarm(30);
-    auto mine = options;
-    mine.on_step = [&](std::string_view step) {
-      if (step == killed_at) kill(getpid(), SIGKILL);
-    };
-    SystemClock clock;
-    auto runner = PosixRunner::open(mine, clock);
-    if (!runner || !(*runner)->recover([](const AttemptReport&) {})) _exit(1);
-    (void)(*runner)->launch(launch);
-    kill(getpid(), SIGKILL);
-  }
-  waitpid(agent, nullptr, 0);
-}
-
-class TwoKills : public ::testing::TestWithParam<std::tuple<const char*, const char*>> {};
-
-TEST_P(TwoKills, RunItAtMostOnceAndNeverAfterNotStarted) {
-  PosixHarness harness;
-  harness.close();
-  const auto id = attempt_id(1);
-  auto launch = counted(harness, id, "exit 7");
-  launch.gpu_uuids = {GpuUuid("GPU-1")};
-  run_agent_until(harness.options(), launch, std::get<0>(GetParam()));
-  run_agent_until(harness.options(), launch, std::get<1>(GetParam()));
-  harness.open();
-  ASSERT_TRUE(harness.runner().launch(launch));
-  const auto end = harness.wait_for_end(id);
-  ASSERT_TRUE(end && end->exit);
-  if (end->exit->cause == ExitCause::kNotStarted) {
-    EXPECT_EQ(times_ran(harness, id), 0);
-  } else {
-    EXPECT_EQ(times_ran(harness, id), 1);
-    EXPECT_EQ(end->exit->exit_code, 7);
-  }
-  harness.restart();
-  EXPECT_EQ(harness.wait_for_end(id)->exit, end->exit) << "one end, whoever asks when";
-}
-
-INSTANTIATE_TEST_SUITE_P(Agent, TwoKills, ::testing::Combine(::testing::ValuesIn(kSteps), ::testing::ValuesIn(kSteps)),
-                         [](const auto& test) { return std::string(std::get<0>(test.param)) + "_" + std::get<1>(test.param); });
 
 class StopAtStep : public ::testing::TestWithParam<const char*> {};
 
@@ -105,7 +51,7 @@ TEST_P(StopAtStep, EndsInOneStateAndNothingIsExecutedAfterIt) {
   for (const auto& report : harness.reports()) EXPECT_TRUE(!is_terminal(report.state) || report.state == JobState::kCancelled);
 }
 
-INSTANTIATE_TEST_SUITE_P(Launch, StopAtStep, ::testing::ValuesIn(kSteps), [](const auto& test) { return std::string(test.param); });
+INSTANTIATE_TEST_SUITE_P(Launch, StopAtStep, ::testing::ValuesIn(kLaunchSteps), [](const auto& test) { return std::string(test.param); });
 
 // Five commands about one job in all 120 orders: start, the same again, stop, a signal, and a start of an older epoch.
 TEST(Permutations, OfFiveCommandsRunItAtMostOnceAndEndInOneState) {
@@ -148,59 +94,108 @@ TEST(Permutations, OfFiveCommandsRunItAtMostOnceAndEndInOneState) {
   }
 }
 
-pid_t make_sleeper() {
-  const pid_t pid = fork();
-  if (pid == 0) {
-    alarm(30);
-    for (;;) pause();
+constexpr int kImpossible = 77;
+
+// One process after another under the same pid. False when the kernel gives another one.
+struct TwoOfOnePid {
+  std::optional<executor::ProcessStat> first;
+  pid_t second = 0;
+
+  // Not by fork(), which takes longer than a clock tick under a sanitizer.
+  static pid_t make_sleeper() {
+    char name[] = "sleep", seconds[] = "30";
+    char* const argv[] = {name, seconds, nullptr};
+    char* const env[] = {nullptr};
+    pid_t pid = 0;
+    return posix_spawnp(&pid, name, nullptr, nullptr, argv, env) == 0 ? pid : -1;
   }
-  return pid;
+  bool make(useconds_t apart_us) {
+    const pid_t pid = make_sleeper();
+    first = executor::read_process(pid);
+    if (!first) return false;
+    first->serial = executor::read_serial(pid);
+    kill(pid, SIGKILL);
+    waitpid(pid, nullptr, 0);
+    usleep(apart_us);
+    std::ofstream("/proc/sys/kernel/ns_last_pid") << pid - 1 << std::flush;
+    second = make_sleeper();
+    return second == pid;
+  }
+  // True when the second was spared although the first was meant, and could be reached under its own name.
+  bool spares_the_second() const {
+    const bool spared = !executor::signal_process(*first, SIGKILL) &&
+                        !executor::is_running(first->pid, first->start_ticks, first->serial) &&
+                        waitpid(second, nullptr, WNOHANG) == 0;
+    const auto now = executor::read_process(second);
+    return spared && now && executor::signal_process(*now, SIGKILL) && waitpid(second, nullptr, 0) == second;
+  }
+};
+
+int reuse_a_pid() {
+  TwoOfOnePid two;
+  if (!two.make(30'000)) return kImpossible;  // a start time has 10 ms
+  return two.spares_the_second() ? 0 : 3;
+}
+
+int reuse_a_pid_within_one_tick() {
+  for (int tries = 0; tries < 200; ++tries) {
+    TwoOfOnePid two;
+    if (!two.make(0) || two.first->serial == 0) return kImpossible;
+    const auto second = executor::read_process(two.second);
+    if (second && second->start_ticks == two.first->start_ticks) return two.spares_the_second() ? 0 : 3;
+    kill(two.second, SIGKILL);
+    waitpid(two.second, nullptr, 0);
+  }
+  return kImpossible;
 }
 
 // As the first process of a pid namespace, where the next pid can be chosen. 0: the pid came back and its new owner was
-// spared; 77: not possible here.
-int reuse_a_pid() {
-  alarm(30);
-  mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr);
-  if (mount("proc", "/proc", "proc", 0, nullptr) != 0) return 77;
-  const pid_t old_pid = make_sleeper();
-  const auto recorded = executor::read_process(old_pid);
-  if (!recorded || !executor::signal_process(*recorded, SIGKILL)) return 2;
-  waitpid(old_pid, nullptr, 0);
-  usleep(30'000);  // a start time has 10 ms
-  std::ofstream("/proc/sys/kernel/ns_last_pid") << old_pid - 1 << std::flush;
-  const pid_t new_pid = make_sleeper();
-  if (new_pid != old_pid) return 77;
-  const bool spared = !executor::signal_process(*recorded, SIGKILL) &&
-                      !executor::is_running(recorded->pid, recorded->start_ticks) && waitpid(new_pid, nullptr, WNOHANG) == 0;
-  const auto now = executor::read_process(new_pid);
-  const bool reachable = now && executor::signal_process(*now, SIGKILL);  // under its own name it is
-  waitpid(new_pid, nullptr, 0);
-  return spared && reachable ? 0 : 3;
-}
-
-TEST(PidReuse, AProcessWithARecordedPidOfAnotherIsNeverSignalled) {
+// spared.
+int in_pid_namespace(int (*test)()) {
   const pid_t child = fork();
   if (child == 0) {
-    if (unshare(CLONE_NEWPID | CLONE_NEWNS) != 0) _exit(77);
+    if (unshare(CLONE_NEWPID | CLONE_NEWNS) != 0) _exit(kImpossible);
     const pid_t first = fork();
-    if (first == 0) _exit(reuse_a_pid());
+    if (first == 0) {
+      alarm(30);
+      mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr);
+      _exit(mount("proc", "/proc", "proc", 0, nullptr) == 0 ? test() : kImpossible);
+    }
     int status = 0;
     _exit(first > 0 && waitpid(first, &status, 0) == first && WIFEXITED(status) ? WEXITSTATUS(status) : 1);
   }
   int status = 0;
   waitpid(child, &status, 0);
-  ASSERT_TRUE(WIFEXITED(status)) << status;
-  if (WEXITSTATUS(status) == 77) GTEST_SKIP() << "no pid namespace, or no pid came back, here";
-  EXPECT_EQ(WEXITSTATUS(status), 0);
+  return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
-// The agent and its shim in a time namespace where the boot clock says an hour more or less. 77: not possible here.
+TEST(PidReuse, AProcessWithARecordedPidOfAnotherIsNeverSignalled) {
+  const int result = in_pid_namespace(reuse_a_pid);
+  if (result == kImpossible) GTEST_SKIP() << "no pid namespace, or no pid came back, here";
+  EXPECT_EQ(result, 0);
+}
+
+TEST(PidReuse, NorIsOneThatStartedWithinTheSameClockTick) {
+  const int result = in_pid_namespace(reuse_a_pid_within_one_tick);
+  if (result == kImpossible) GTEST_SKIP() << "no pid namespace, no serial (before Linux 6.9), or never within one tick, here";
+  EXPECT_EQ(result, 0);
+}
+
+TEST(PidReuse, TheRecordsOfAnAttemptCarryTheSerials) {
+  PosixHarness harness;
+  ASSERT_TRUE(harness.runner().launch(shell(attempt_id(1), "exec sleep 100")));
+  ASSERT_TRUE(harness.wait_for_state(attempt_id(1), JobState::kRunning));
+  const executor::AttemptFiles files(harness.attempt_directory(attempt_id(1)));
+  EXPECT_EQ(files.read_started()->shim_serial, executor::read_serial(files.read_started()->shim_pid));
+  EXPECT_EQ(files.read_running()->serial, executor::read_serial(files.read_running()->pid));
+}
+
+// The agent and its shim in a time namespace where the boot clock says an hour more or less. kImpossible: not here.
 int run_in_other_time(const PosixRunnerOptions& options, const LaunchSpec& launch, int offset_s) {
-  if (unshare(CLONE_NEWTIME) != 0) return 77;
+  if (unshare(CLONE_NEWTIME) != 0) return kImpossible;
   std::ofstream offsets("/proc/self/timens_offsets");
   offsets << "boottime " << offset_s << " 0\n" << std::flush;
-  if (!offsets) return 77;
+  if (!offsets) return kImpossible;
   offsets.close();
   const pid_t inside = fork();  // children enter the namespace, their maker does not
   if (inside == 0) {
@@ -231,7 +226,7 @@ TEST_P(OtherTime, TheLimitIsCountedFromTheStartOnTheBootClock) {
   int status = 0;
   waitpid(child, &status, 0);
   ASSERT_TRUE(WIFEXITED(status));
-  if (WEXITSTATUS(status) == 77) GTEST_SKIP() << "no time namespace here";
+  if (WEXITSTATUS(status) == kImpossible) GTEST_SKIP() << "no time namespace here";
   ASSERT_EQ(WEXITSTATUS(status), 0);
   harness.open();
   const auto end = harness.wait_for_end(attempt_id(1));
@@ -254,6 +249,14 @@ TEST(Identity, ResourceLimitsAreTheAgentsOwn) {
   std::string own;
   for (const auto& line : read_lines("/proc/self/limits")) own += line + "\n";
   EXPECT_EQ(harness.output(attempt_id(1)), own);
+}
+
+TEST(PosixRunner, AStateDirectoryHasOneRunner) {
+  PosixHarness harness;
+  SystemClock clock;
+  const auto second = PosixRunner::open(harness.options(), clock);
+  ASSERT_FALSE(second);
+  EXPECT_EQ(second.error().code, ErrorCode::kConflict);
 }
 
 }  // namespace

@@ -20,7 +20,7 @@ void put(std::string& out, std::string_view key, std::int64_t value) { put(out, 
 
 std::int64_t to_number(std::string_view text) { return std::strtoll(std::string(text).c_str(), nullptr, 10); }
 
-void take(ShimArgs& args, std::string_view key, std::string_view value) {
+bool take_version_1(ShimArgs& args, std::string_view key, std::string_view value) {
   if (key == "attempt") args.attempt = value;
   else if (key == "change_identity") args.change_identity = value == "1";
   else if (key == "uid") args.uid = static_cast<uid_t>(to_number(value));
@@ -35,7 +35,15 @@ void take(ShimArgs& args, std::string_view key, std::string_view value) {
   else if (key == "leftover_grace_ms") args.leftover_grace_ms = to_number(value);
   else if (key == "log_segment_bytes") args.log_segment_bytes = to_number(value);
   else if (key == "log_segments") args.log_segments = static_cast<int>(to_number(value));
-  else if (key == "log_block") args.log_block = value == "1";
+  else if (key == "shim_cgroup") args.shim_cgroup = value;
+  else if (key == "job_cgroup") args.job_cgroup = value;
+  else if (key == "failpoint") args.failpoint = value;
+  else return false;
+  return true;
+}
+
+void take_version_2(ShimArgs& args, std::string_view key, std::string_view value) {
+  if (key == "log_block") args.log_block = value == "1";
   else if (key == "lease_until_boot_ms") args.lease_until_boot_ms = to_number(value);
   else if (key == "early_signal") args.early_signal = static_cast<int>(to_number(value));
   else if (key == "early_before_ms") args.early_before_ms = to_number(value);
@@ -47,11 +55,12 @@ void take(ShimArgs& args, std::string_view key, std::string_view value) {
   else if (key == "append_output") args.append_output = value == "1";
   else if (key == "limit_cgroup") args.limit_cgroups.emplace_back(value);
   else if (key == "oom_events") args.oom_events = value;
-  else if (const auto resource = key.find("rlimit."); resource == 0)
+  else if (key.starts_with("rlimit."))
     args.resource_limits.push_back({static_cast<int>(to_number(key.substr(7))), static_cast<std::uint64_t>(to_number(value))});
-  else if (key == "shim_cgroup") args.shim_cgroup = value;
-  else if (key == "job_cgroup") args.job_cgroup = value;
-  else if (key == "failpoint") args.failpoint = value;
+}
+
+void take(ShimArgs& args, std::string_view key, std::string_view value) {
+  if (!take_version_1(args, key, value) && kShimProtocolVersion >= 2) take_version_2(args, key, value);
 }
 
 void put_version_2(std::string& out, const ShimArgs& args) {
@@ -78,6 +87,15 @@ std::string padded(std::string text) {
 }
 
 std::string number_or_null(const std::optional<int>& value) { return value ? std::to_string(*value) : "null"; }
+
+std::string fields_of_version_2(const ExitRecord& record) {
+  std::string text = ",\"checkpoint\":\"" + std::string(to_string(record.checkpoint)) +
+                     "\",\"checkpoint_status\":" + std::to_string(record.checkpoint_status) +
+                     ",\"early_signal_reached\":" + std::to_string(record.early_signal_reached) + ",\"survivors\":[";
+  for (std::size_t i = 0; i < record.survivors.size() && i < 16; ++i)
+    text += (i > 0 ? "," : "") + std::to_string(record.survivors[i]);
+  return text + "]";
+}
 
 constexpr std::array<std::string_view, 16> kStepNames = {
     "none", "shim", "gate", "fork", "process group", "cgroup", "descriptors", "setgroups", "setresgid", "setresuid",
@@ -145,19 +163,13 @@ std::string encode_exit_record(const ExitRecord& record) {
   std::snprintf(text, sizeof text,
                 "{\"v\":%d,\"complete\":%s,\"exit_code\":%s,\"signal\":%s,\"core_dumped\":%s,\"cause\":\"%s\","
                 "\"step\":\"%s\",\"error\":%d,\"started_us\":%lld,\"ended_us\":%lld,"
-                "\"stdout_dropped_bytes\":%llu,\"stderr_dropped_bytes\":%llu,"
-                "\"checkpoint\":\"%s\",\"checkpoint_status\":%d,\"early_signal_reached\":%d,\"survivors\":[",
+                "\"stdout_dropped_bytes\":%llu,\"stderr_dropped_bytes\":%llu",
                 kShimProtocolVersion, record.complete ? "true" : "false", number_or_null(record.exit_code).c_str(),
                 number_or_null(record.signal).c_str(), record.core_dumped ? "true" : "false", record.cause.c_str(),
                 std::string(to_string(record.step)).c_str(), record.error, static_cast<long long>(record.started_us),
                 static_cast<long long>(record.ended_us), static_cast<unsigned long long>(record.stdout_dropped_bytes),
-                static_cast<unsigned long long>(record.stderr_dropped_bytes),
-                std::string(to_string(record.checkpoint)).c_str(), record.checkpoint_status,
-                record.early_signal_reached);
-  std::string whole = text;
-  for (std::size_t i = 0; i < record.survivors.size() && i < 16; ++i)
-    whole += (i > 0 ? "," : "") + std::to_string(record.survivors[i]);
-  return padded(whole + "]}");
+                static_cast<unsigned long long>(record.stderr_dropped_bytes));
+  return padded(text + (kShimProtocolVersion >= 2 ? fields_of_version_2(record) : std::string()) + "}");
 }
 
 std::optional<ShimOrder> decode_order(std::string_view message) {

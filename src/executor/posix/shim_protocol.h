@@ -23,7 +23,11 @@
 
 namespace aether::executor {
 
-inline constexpr int kShimProtocolVersion = 2;
+// The tests build the program of the version before from these sources, and let it be adopted.
+#ifndef AETHER_SHIM_PROTOCOL
+#define AETHER_SHIM_PROTOCOL 2
+#endif
+inline constexpr int kShimProtocolVersion = AETHER_SHIM_PROTOCOL;
 inline constexpr int kOldestShimProtocolVersion = 1;
 inline constexpr int kGateDescriptor = 3;   // the shim reads one byte 'g' here before it executes anything
 inline constexpr int kReadyDescriptor = 4;  // the shim writes its pid here once its socket listens

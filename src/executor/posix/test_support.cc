@@ -2,8 +2,10 @@
 
 #include <signal.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <filesystem>
 #include <fstream>
@@ -38,7 +40,8 @@ PosixRunnerOptions options_in(const TemporaryDirectory& directory) {
   return options;
 }
 
-PosixHarness::PosixHarness(std::function<void(PosixRunnerOptions&)> adjust) : options_(options_in(directory_)) {
+PosixHarness::PosixHarness(std::function<void(PosixRunnerOptions&)> adjust, const Clock* clock)
+    : clock_(clock ? *clock : system_clock_), options_(options_in(directory_)) {
   if (adjust) adjust(options_);
   open();
 }
@@ -146,6 +149,32 @@ LaunchSpec command(const AttemptId& id, std::vector<std::string> argv, Epoch epo
 
 LaunchSpec shell(const AttemptId& id, const std::string& text, Epoch epoch) {
   return command(id, {"/bin/sh", "-c", text}, epoch);
+}
+
+LaunchSpec counted(const PosixHarness& harness, const AttemptId& id, const std::string& then, Epoch epoch) {
+  return shell(id, "echo " + to_string(id) + " >> " + harness.directory().shared() + "/ran; " + then, epoch);
+}
+
+int times_ran(const PosixHarness& harness, const AttemptId& id) {
+  const auto lines = read_lines(harness.directory().shared() + "/ran");
+  return static_cast<int>(std::count(lines.begin(), lines.end(), to_string(id)));
+}
+
+void run_agent_until(const PosixRunnerOptions& options, const LaunchSpec& launch, const std::string& killed_at) {
+  const pid_t agent = fork();
+  if (agent == 0) {
+    alarm(30);  // whatever goes wrong, this test ends
+    auto mine = options;
+    mine.on_step = [&](std::string_view step) {
+      if (step == killed_at) kill(getpid(), SIGKILL);
+    };
+    SystemClock clock;
+    auto runner = PosixRunner::open(mine, clock);
+    if (!runner || !(*runner)->recover([](const AttemptReport&) {})) _exit(1);
+    (void)(*runner)->launch(launch);
+    kill(getpid(), SIGKILL);
+  }
+  waitpid(agent, nullptr, 0);
 }
 
 std::vector<pid_t> find_processes_mentioning(const std::string& text) {

@@ -1,5 +1,6 @@
 #pragma once
 // What the tests of the posix adapter share: a private state directory, a runner over it, and a look at /proc.
+#include <array>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -7,7 +8,7 @@
 #include <vector>
 
 #include "base/clock.h"
-#include "executor/contract_test.h"
+#include "executor/contract.h"
 #include "executor/posix/posix_runner.h"
 
 namespace aether::executor_test {
@@ -34,7 +35,8 @@ PosixRunnerOptions options_in(const TemporaryDirectory& directory);
 // A runner with its reports. Ends what still runs at the end of a test: every process that mentions its directory.
 class PosixHarness {
  public:
-  explicit PosixHarness(std::function<void(PosixRunnerOptions&)> adjust = {});
+  // Without a clock of the test's own, the system's.
+  explicit PosixHarness(std::function<void(PosixRunnerOptions&)> adjust = {}, const Clock* clock = nullptr);
   ~PosixHarness();
   ProcessRunner& runner() { return *runner_; }
   void open();
@@ -53,7 +55,8 @@ class PosixHarness {
   PosixRunnerOptions& options() { return options_; }
 
  private:
-  SystemClock clock_;
+  SystemClock system_clock_;
+  const Clock& clock_;
   TemporaryDirectory directory_;
   PosixRunnerOptions options_;
   mutable std::mutex mutex_;
@@ -65,6 +68,16 @@ class PosixHarness {
 LaunchSpec command(const AttemptId& id, std::vector<std::string> argv, Epoch epoch = 1);
 // A launch of "/bin/sh -c".
 LaunchSpec shell(const AttemptId& id, const std::string& text, Epoch epoch = 1);
+
+// The same, and its name is appended to a file first: what ran twice, or ran although it was declared not started, shows.
+LaunchSpec counted(const PosixHarness& harness, const AttemptId& id, const std::string& then, Epoch epoch = 1);
+int times_ran(const PosixHarness& harness, const AttemptId& id);
+
+// The steps of a launch, as PosixRunnerOptions.on_step names them.
+inline constexpr std::array<const char*, 5> kLaunchSteps = {"fence", "manifest", "spawned", "started", "opened"};
+// An agent in a process of its own that recovers, launches and is killed at the step; where that step does not come, it
+// is killed when its launch is done.
+void run_agent_until(const PosixRunnerOptions& options, const LaunchSpec& launch, const std::string& killed_at);
 
 // Processes, zombies left out, whose environment or command line contains `text`.
 std::vector<pid_t> find_processes_mentioning(const std::string& text);

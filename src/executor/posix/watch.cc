@@ -7,12 +7,12 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
 #include <string>
 #include <utility>
 
 #include "base/log.h"
 #include "executor/posix/cgroup.h"
+#include "executor/posix/descriptor_message.h"
 #include "executor/posix/launcher.h"
 #include "executor/posix/posix_runner_impl.h"
 
@@ -24,22 +24,6 @@ using namespace executor;
 constexpr const char* kLog = "executor";
 constexpr int kBusyPollMs = 100;    // while something can't announce itself: orphans, cgroups on their way out
 constexpr int kIdlePollMs = 60'000;
-
-// One message with the descriptors that came with it.
-ssize_t receive(int socket, char* data, std::size_t size, std::array<int, 2>& descriptors) {
-  iovec content{data, size};
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int) * 2)] = {};
-  msghdr header{};
-  header.msg_iov = &content;
-  header.msg_iovlen = 1;
-  header.msg_control = control;
-  header.msg_controllen = sizeof control;
-  const ssize_t got = recvmsg(socket, &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-  const cmsghdr* rights = got > 0 ? CMSG_FIRSTHDR(&header) : nullptr;
-  if (rights && rights->cmsg_type == SCM_RIGHTS && rights->cmsg_len == CMSG_LEN(sizeof(int) * 2))
-    std::memcpy(descriptors.data(), CMSG_DATA(rights), sizeof(int) * 2);
-  return got;
-}
 
 // States go forward only; a repeated or late message changes nothing.
 int rank_of(JobState state) { return static_cast<int>(state); }
@@ -120,7 +104,7 @@ void PosixRunner::Impl::read_shim(WatchedAttempt& attempt) {
   char message[kMessageBytes];
   for (;;) {
     std::array<int, 2> descriptors = {-1, -1};
-    const ssize_t got = receive(attempt.socket, message, sizeof message, descriptors);
+    const ssize_t got = receive_with_descriptors(attempt.socket, message, sizeof message, descriptors, MSG_DONTWAIT);
     if (descriptors[0] >= 0) {
       std::swap(attempt.pipes, descriptors);
       for (const int old : descriptors)
@@ -177,7 +161,8 @@ void PosixRunner::Impl::settle(WatchedAttempt& attempt) {
 
 void PosixRunner::Impl::conclude(WatchedAttempt& attempt, ExitRecord record) {
   record.complete = true;
-  if (record.ended_us == 0) record.ended_us = to_unix_us(clock_.now());
+  // A clock that was set back makes nobody end before the start.
+  if (record.ended_us == 0) record.ended_us = std::max(record.started_us, to_unix_us(clock_.now()));
   if (!write_record((attempt.files.directory() + "/exit.json").c_str(), encode_exit_record(record)))
     log::error(kLog, "an exit record could not be written", {{"attempt", to_string(attempt.manifest.attempt)}});
   report_end(attempt, record);
@@ -204,7 +189,7 @@ void PosixRunner::Impl::connect(WatchedAttempt& attempt) {
   if (attempt.socket >= 0) return tell_lease(attempt);
   const auto started = attempt.files.read_started();
   const auto record = attempt.files.read_exit();
-  const bool shim_lives = started && is_running(started->shim_pid, started->shim_start_ticks);
+  const bool shim_lives = started && is_running(started->shim_pid, started->shim_start_ticks, started->shim_serial);
   if (shim_lives && !(record && record->complete)) attempt.reconnect = true;
   else settle(attempt);
 }

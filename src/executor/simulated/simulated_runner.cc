@@ -195,13 +195,13 @@ void SimulatedRunner::end(Virtual& attempt, Mono at, ExitStatus exit) {
 }
 
 Result<void> SimulatedRunner::check_fences(const LaunchSpec& spec) const {
-  for (const auto& gpu : spec.gpu_uuids) {
-    const auto fence = journal_->fences_.find(gpu);
+  for (std::size_t i = 0; i < spec.gpu_uuids.size(); ++i) {
+    const auto fence = journal_->fences_.find(spec.gpu_uuids[i]);
     if (fence == journal_->fences_.end()) continue;
-    const auto& [epoch, holder] = fence->second;
-    if (spec.epoch < epoch || (spec.epoch == epoch && holder != spec.attempt))
+    if (const auto obstacle = fence->second.find_obstacle(spec.slot_of(i), spec.epoch, spec.attempt))
       return fail(ErrorCode::kConflict, fmt::format("STALE_EPOCH: GPU {} has seen epoch {}, and {} comes with {}",
-                                                    gpu.str(), epoch, to_string(spec.attempt), spec.epoch));
+                                                    spec.gpu_uuids[i].str(), obstacle->epoch, to_string(spec.attempt),
+                                                    spec.epoch));
   }
   for (const auto& [id, attempt] : journal_->attempts_)
     if (id.job == spec.attempt.job && attempt.launch.epoch > spec.epoch)
@@ -225,7 +225,8 @@ Result<void> SimulatedRunner::launch(const LaunchSpec& spec) {
     return fail(ErrorCode::kPermissionDenied,
                 fmt::format("CANCELLED: an order to stop {} came before its start", to_string(spec.attempt)));
   AETHER_TRY(check_fences(spec));
-  for (const auto& gpu : spec.gpu_uuids) journal_->fences_[gpu] = {spec.epoch, spec.attempt};
+  for (std::size_t i = 0; i < spec.gpu_uuids.size(); ++i)
+    journal_->fences_[spec.gpu_uuids[i]].raise(spec.slot_of(i), spec.epoch, spec.attempt);
   Virtual attempt;
   attempt.launch = spec;
   attempt.report = {spec.attempt, spec.epoch, JobState::kStarting, {}, {}, {}};

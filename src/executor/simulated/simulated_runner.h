@@ -23,6 +23,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "executor/gpu_fence.h"
 #include "executor/process_runner.h"
 
 namespace aether {
@@ -69,7 +70,7 @@ class SimulatedJournal {
   std::map<AttemptId, VirtualAttempt> attempts_;
   std::map<AttemptId, AttemptReport> tombstones_;
   std::map<AttemptId, bool> forgotten_tombstones_;
-  std::map<GpuUuid, std::pair<Epoch, AttemptId>> fences_;
+  std::map<GpuUuid, executor::GpuFence> fences_;
   std::vector<SimulatedExecution> executions_;
 };
 

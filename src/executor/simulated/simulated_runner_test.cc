@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "executor/contract_orders_test.h"
 #include "executor/contract_test.h"
 
 namespace aether {
@@ -52,6 +53,7 @@ class SimulatedHarness {
 };
 
 INSTANTIATE_TYPED_TEST_SUITE_P(Simulated, ProcessRunnerContract, SimulatedHarness);
+INSTANTIATE_TYPED_TEST_SUITE_P(Simulated, ProcessRunnerOrders, SimulatedHarness);
 
 TEST(SimulatedRunner, AVirtualProcessRunsOnWhileNoRunnerIsThere) {
   SimulatedHarness harness;

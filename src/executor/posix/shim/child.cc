@@ -5,7 +5,6 @@
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -15,6 +14,8 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+
+#include "executor/posix/descriptor_message.h"
 
 #ifndef CLOSE_RANGE_CLOEXEC
 #define CLOSE_RANGE_CLOEXEC (1U << 2)
@@ -30,20 +31,8 @@ namespace {
 }
 
 bool hand_over(int error_channel, int stream, int fd) {
-  LaunchMessage message{LaunchStep::kNone, 0, stream};
-  iovec content{&message, sizeof message};
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof fd)] = {};
-  msghdr header{};
-  header.msg_iov = &content;
-  header.msg_iovlen = 1;
-  header.msg_control = control;
-  header.msg_controllen = sizeof control;
-  cmsghdr* rights = CMSG_FIRSTHDR(&header);
-  rights->cmsg_level = SOL_SOCKET;
-  rights->cmsg_type = SCM_RIGHTS;
-  rights->cmsg_len = CMSG_LEN(sizeof fd);
-  std::memcpy(CMSG_DATA(rights), &fd, sizeof fd);
-  return sendmsg(error_channel, &header, MSG_NOSIGNAL) >= 0;
+  const LaunchMessage message{LaunchStep::kNone, 0, stream};
+  return send_with_descriptors(error_channel, &message, sizeof message, {&fd, 1});
 }
 
 // With the job's rights, and never waiting: a FIFO or a device could hold up whoever writes to it, so only a regular file

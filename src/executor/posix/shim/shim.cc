@@ -22,12 +22,13 @@ namespace aether::executor {
 namespace {
 
 // Not synced: it matters only while this boot lasts, and the page cache lasts as long.
-bool write_running_note(pid_t pid, std::uint64_t start_ticks, pid_t session, std::int64_t limit_at_ms) {
+bool write_running_note(const ProcessStat& process, std::int64_t limit_at_ms) {
   char text[256];
   const int size = std::snprintf(text, sizeof text,
-                                 "{\"pid\":%d,\"start_ticks\":%llu,\"session\":%d,\"limit_at_boot_ms\":%lld}\n",
-                                 static_cast<int>(pid), static_cast<unsigned long long>(start_ticks),
-                                 static_cast<int>(session), static_cast<long long>(limit_at_ms));
+                                 "{\"pid\":%d,\"start_ticks\":%llu,\"session\":%d,\"limit_at_boot_ms\":%lld,\"serial\":%llu}\n",
+                                 static_cast<int>(process.pid), static_cast<unsigned long long>(process.start_ticks),
+                                 static_cast<int>(process.session), static_cast<long long>(limit_at_ms),
+                                 static_cast<unsigned long long>(process.serial));
   const int fd = open("running.tmp", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
   if (fd < 0) return false;
   const bool written = write(fd, text, static_cast<std::size_t>(size)) == size;
@@ -54,10 +55,10 @@ std::int64_t wall_clock_us() {
   return static_cast<std::int64_t>(now.tv_sec) * 1'000'000 + now.tv_nsec / 1000;
 }
 
-std::int64_t boot_ms() {
+std::int64_t boot_us() {
   timespec now{};
   clock_gettime(CLOCK_BOOTTIME, &now);
-  return static_cast<std::int64_t>(now.tv_sec) * 1000 + now.tv_nsec / 1'000'000;
+  return static_cast<std::int64_t>(now.tv_sec) * 1'000'000 + now.tv_nsec / 1000;
 }
 
 void close_and_forget(int& fd) {
@@ -96,8 +97,8 @@ Shim::~Shim() {
     close_and_forget(*fd);
 }
 
-void Shim::die_at(std::string_view step) const {
-  if (args_.failpoint != step) return;
+void die_at(const ShimArgs& args, std::string_view step) {
+  if (args.failpoint != step) return;
   kill(getpid(), SIGKILL);
   for (;;) pause();
 }
@@ -164,8 +165,9 @@ pid_t Shim::fork_child(const ShimArgs& args, int output, int error_output, int e
 // Everything that must be true before a process of the job may execute: it is on record, and in its cgroups.
 bool Shim::prepare_child(pid_t child, bool is_main) {
   if (is_main) {
-    const auto process = read_process(child);
-    if (!process || !write_running_note(child, process->start_ticks, process->session, limit_at_ms_)) {
+    auto process = read_process(child);
+    if (process) process->serial = read_serial(child);
+    if (!process || !write_running_note(*process, limit_at_ms_)) {
       exit_.step = LaunchStep::kFork;
       exit_.error = errno;
       return false;
@@ -209,7 +211,7 @@ void Shim::reap() {
 void Shim::note_main_end(int status) {
   read_error_channel();  // a failed launch says why before it ends
   main_ended_ = true;
-  exit_.ended_us = wall_clock_us();
+  exit_.ended_us = time_us();
   if (WIFEXITED(status)) exit_.exit_code = WEXITSTATUS(status);
   if (WIFSIGNALED(status)) {
     exit_.signal = WTERMSIG(status);
@@ -253,7 +255,7 @@ void Shim::finish() {
     exit_.exit_code.reset();
     exit_.signal.reset();
   }
-  if (exit_.ended_us == 0) exit_.ended_us = wall_clock_us();
+  if (exit_.ended_us == 0) exit_.ended_us = time_us();
   exit_.survivors.clear();
   store_exit_record(true);
   die_at("after_complete_record");

@@ -24,9 +24,12 @@ namespace aether::executor {
 // Microseconds since 1970.
 std::int64_t wall_clock_us();
 // CLOCK_BOOTTIME: goes on while the machine sleeps, and nobody sets it.
-std::int64_t boot_ms();
+std::int64_t boot_us();
+inline std::int64_t boot_ms() { return boot_us() / 1000; }
 void close_and_forget(int& fd);
 bool write_text(const std::string& path, std::string_view text);
+// Tests: the shim kills itself at the place that its arguments name.
+void die_at(const ShimArgs& args, std::string_view step);
 
 class Shim {
  public:
@@ -58,7 +61,10 @@ class Shim {
   void note_checkpoint_end(int status);
   void finish();
   void store_exit_record(bool complete);
-  void die_at(std::string_view step) const;
+  void die_at(std::string_view step) const { executor::die_at(args_, step); }
+  // The wall clock as it was when the gate opened, gone on with boot time: an attempt ends after it started, and takes the
+  // time it took, whoever sets the clock meanwhile.
+  std::int64_t time_us() const { return boot_us() + wall_ahead_of_boot_us_; }
   std::int64_t count_oom_kills() const;
 
   // shim_orders.cc
@@ -92,6 +98,7 @@ class Shim {
 
   const ShimArgs args_;
   const int listener_;
+  const std::int64_t wall_ahead_of_boot_us_ = wall_clock_us() - boot_us();
   int signal_fd_ = -1, timer_fd_ = -1, error_channel_ = -1;
   std::array<int, 4> clients_ = {-1, -1, -1, -1};
   Capture output_, error_output_;

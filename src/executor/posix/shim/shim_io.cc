@@ -10,6 +10,7 @@
 #include <cstring>
 #include <utility>
 
+#include "executor/posix/descriptor_message.h"
 #include "executor/posix/shim/child.h"
 #include "executor/posix/shim/shim.h"
 
@@ -17,22 +18,6 @@ namespace aether::executor {
 namespace {
 
 constexpr std::int64_t kRetryOutputMs = 200;
-
-// One message and the descriptor that came with it, or -1.
-ssize_t receive(int channel, LaunchMessage& message, int& fd) {
-  iovec content{&message, sizeof message};
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof fd)] = {};
-  msghdr header{};
-  header.msg_iov = &content;
-  header.msg_iovlen = 1;
-  header.msg_control = control;
-  header.msg_controllen = sizeof control;
-  fd = -1;
-  const ssize_t got = recvmsg(channel, &header, MSG_CMSG_CLOEXEC);
-  const cmsghdr* rights = got > 0 ? CMSG_FIRSTHDR(&header) : nullptr;
-  if (rights && rights->cmsg_type == SCM_RIGHTS) std::memcpy(&fd, CMSG_DATA(rights), sizeof fd);
-  return got;
-}
 
 }  // namespace
 
@@ -59,7 +44,7 @@ void Shim::read_error_channel() {
   while (error_channel_ >= 0) {
     LaunchMessage message;
     int fd = -1;
-    const ssize_t got = receive(error_channel_, message, fd);
+    const ssize_t got = receive_with_descriptors(error_channel_, &message, sizeof message, {&fd, 1});
     if (got < 0) return;
     if (got == sizeof message && message.step == LaunchStep::kNone) {
       Capture& capture = message.stream == 1 ? output_ : error_output_;
@@ -75,7 +60,7 @@ void Shim::read_error_channel() {
     }
   }
   if (main_ended_ || exit_.step != LaunchStep::kNone || exit_.started_us > 0) return;
-  exit_.started_us = wall_clock_us();
+  exit_.started_us = time_us();
   if (phase_ == Phase::kStarting) phase_ = Phase::kRunning;
   tell_clients();
 }
@@ -159,19 +144,8 @@ void Shim::send_pipes(int client) const {
   if (client < 0 || args_.version < 2 || output_.fd < 0 || error_output_.fd < 0) return;
   const std::string text = std::to_string(args_.version) + " pipes 0";
   const int fds[2] = {output_.fd, error_output_.fd};
-  iovec content{const_cast<char*>(text.data()), text.size()};
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof fds)] = {};
-  msghdr header{};
-  header.msg_iov = &content;
-  header.msg_iovlen = 1;
-  header.msg_control = control;
-  header.msg_controllen = sizeof control;
-  cmsghdr* rights = CMSG_FIRSTHDR(&header);
-  rights->cmsg_level = SOL_SOCKET;
-  rights->cmsg_type = SCM_RIGHTS;
-  rights->cmsg_len = CMSG_LEN(sizeof fds);
-  std::memcpy(CMSG_DATA(rights), fds, sizeof fds);
-  if (sendmsg(client, &header, MSG_NOSIGNAL) < 0) std::fprintf(stderr, "handing over the pipes: %s\n", std::strerror(errno));
+  if (!send_with_descriptors(client, text.data(), text.size(), fds))
+    std::fprintf(stderr, "handing over the pipes: %s\n", std::strerror(errno));
 }
 
 void Shim::tell_clients() {

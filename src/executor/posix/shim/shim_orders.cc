@@ -84,7 +84,7 @@ void Shim::order_stop(const std::string& reason, std::int64_t grace_ms) {
   if (first_word && reason != "oom_host") reap();  // an end that is already there was the job's own
   if (phase_ == Phase::kEnded) return;
   if (stop_reason_.empty() && !main_ended_) {
-    if (!write_record("stop.json", encode_stop_record(reason, grace_ms, wall_clock_us())))
+    if (!write_record("stop.json", encode_stop_record(reason, grace_ms, time_us())))
       std::fprintf(stderr, "stop.json: %s\n", std::strerror(errno));
     die_at("after_stop_record");
     stop_reason_ = reason;

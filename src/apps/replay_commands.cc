@@ -21,7 +21,7 @@ struct Arguments {
   std::string trace;
   std::vector<std::string> policies;
   double load = 1;
-  double ageing_s = queueing::DispatchOptions{}.ageing_s;
+  double ageing_run_times = queueing::DispatchOptions{}.ageing_run_times;
   double gpu_exponent = queueing::DispatchOptions{}.gpu_exponent;
   std::string overhead = "venus";
   std::string output = "table";
@@ -44,7 +44,7 @@ queueing::DispatchOptions dispatch_options(queueing::Policy policy, const Argume
   queueing::DispatchOptions options;
   options.policy = policy;
   options.overhead_s = arguments.overhead == "philly" ? replay::philly_overhead_s : replay::venus_overhead_s;
-  options.ageing_s = arguments.ageing_s;
+  options.ageing_run_times = arguments.ageing_run_times;
   options.gpu_exponent = arguments.gpu_exponent;
   return options;
 }
@@ -140,7 +140,8 @@ void add_replay_commands(CLI::App& app, int& exit_code) {
   client->add_flag("--no-preempt", arguments->no_preempt, "never stop a running job");
   for (CLI::App* command : {replay, client}) {
     command->add_flag("--no-model", arguments->no_model, "one belief for all jobs instead of the learned ones");
-    command->add_option("--ageing-s", arguments->ageing_s, "gittins: the index of a job grows e-fold with this time")
+    command->add_option("--ageing", arguments->ageing_run_times,
+                        "gittins: the index of a job grows e-fold with so many mean run times")
         ->check(CLI::PositiveNumber);
     command->add_option("--gpu-exponent", arguments->gpu_exponent, "gittins: the index is divided by GPUs to this power")
         ->check(CLI::Range(-2.0, 2.0));

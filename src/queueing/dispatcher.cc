@@ -14,6 +14,10 @@ constexpr std::int64_t kInterval_s = 60;
 // Among equals: the published simulator of shortest-remaining-time lets the waiting go first, all others the running.
 constexpr std::int64_t kBehindAnyTurn = std::int64_t{1} << 60;
 constexpr double kUnmovable = 1e12;
+// Before anything has ended a run time is taken for three hours, as if a hundred jobs had shown it.
+constexpr double kFirstMean_s = 10800;
+constexpr double kFirstMean_jobs = 100;
+constexpr double kNewMean = 1.1;
 constexpr std::int64_t kTiresiasThreshold_gpu_s = 18000;
 
 constexpr std::array<std::pair<std::string_view, Policy>, 8> kNames{{{"fifo", Policy::kFifo},
@@ -62,7 +66,45 @@ bool is_preemptive(Policy policy) {
   return policy == Policy::kSrtf || policy == Policy::kTiresias || policy == Policy::kGittins;
 }
 
-Dispatcher::Dispatcher(const std::vector<int>& nodes, DispatchOptions options) : options_(options) {
+class Dispatcher::Outlook {
+ public:
+  Outlook(const Dispatcher& dispatcher, const Partition& partition, std::int64_t now_s, std::span<const int> leaving = {})
+      : dispatcher_(dispatcher), partition_(partition), now_s_(now_s), leaving_(leaving) {}
+
+  // Of a job as it would start or run on now.
+  Forecast forecast(int job) const {
+    const Job& one = dispatcher_.jobs_[job];
+    const double ran_s = one.running ? static_cast<double>(now_s_ - one.started_s) : 0;
+    return forecast_end(*one.submission.belief, progress_s(one) + ran_s);
+  }
+  const NodeForecasts& nodes() {
+    if (nodes_) return *nodes_;
+    nodes_.emplace(partition_.free_gpus.size());
+    for (const int job : partition_.running)
+      if (std::find(leaving_.begin(), leaving_.end(), job) == leaving_.end()) add(job, dispatcher_.jobs_[job].shares);
+    return *nodes_;
+  }
+  // A job that was given these shares after the nodes were asked for.
+  void placed(int job, const std::vector<NodeShare>& shares) {
+    if (nodes_) add(job, shares);
+  }
+
+ private:
+  void add(int job, const std::vector<NodeShare>& shares) {
+    if (!dispatcher_.jobs_[job].submission.belief) return;
+    const Forecast end = forecast(job);
+    for (const NodeShare& share : shares) nodes_->add(share.node, end);
+  }
+
+  const Dispatcher& dispatcher_;
+  const Partition& partition_;
+  std::int64_t now_s_;
+  std::span<const int> leaving_;
+  std::optional<NodeForecasts> nodes_;
+};
+
+Dispatcher::Dispatcher(const std::vector<int>& nodes, DispatchOptions options)
+    : options_(options), mean_run_time_s_(kFirstMean_s) {
   for (const int count : nodes) partitions_.push_back({.free_gpus = std::vector<int>(count, kGpusPerNode)});
 }
 
@@ -75,7 +117,7 @@ void Dispatcher::submit(const Submission& submission) {
   partition.dirty = true;
 }
 
-void Dispatcher::end(int job) {
+void Dispatcher::end(int job, double run_time_s) {
   Job& ended = jobs_[job];
   AETHER_ASSERT(ended.running);
   Partition& partition = partitions_[ended.submission.partition];
@@ -83,6 +125,32 @@ void Dispatcher::end(int job) {
   std::erase(partition.running, job);
   ended.running = false;
   partition.dirty = true;
+  measure_time(run_time_s);
+}
+
+// Ageing is measured in mean run times. When the mean has moved, everybody's key is computed anew.
+void Dispatcher::measure_time(double run_time_s) {
+  ended_sum_s_ += run_time_s;
+  ended_count_ += 1;
+  const double mean_s = (ended_sum_s_ + kFirstMean_s * kFirstMean_jobs) / (ended_count_ + kFirstMean_jobs);
+  if (mean_s < mean_run_time_s_ * kNewMean && mean_s > mean_run_time_s_ / kNewMean) return;
+  mean_run_time_s_ = mean_s;
+  if (options_.policy != Policy::kGittins && options_.policy != Policy::kAi) return;
+  for (Partition& partition : partitions_) {
+    for (Ranked& ranked : partition.waiting) ranked.key = waiting_key(jobs_[ranked.job]);
+    std::sort(partition.waiting.begin(), partition.waiting.end());
+  }
+}
+
+std::optional<std::vector<NodeShare>> Dispatcher::place(const Partition& partition, int job, Outlook& outlook) const {
+  const Submission& submission = jobs_[job].submission;
+  const bool aligned = options_.align_releases && submission.gpus <= kGpusPerNode && submission.belief &&
+                       (options_.policy == Policy::kGittins || options_.policy == Policy::kAi);
+  if (!aligned) return place_consolidated(partition.free_gpus, submission.gpus);
+  const auto has_room = [&](int free) { return free >= submission.gpus; };
+  if (std::none_of(partition.free_gpus.begin(), partition.free_gpus.end(), has_room)) return std::nullopt;
+  const int node = least_extended_node(partition.free_gpus, submission.gpus, outlook.forecast(job), outlook.nodes());
+  return std::vector<NodeShare>{{node, submission.gpus}};
 }
 
 void Dispatcher::believe(int job, Belief belief) {
@@ -159,10 +227,10 @@ double Dispatcher::waiting_key(const Job& job) const {
              (job.served_s * submission.gpus > kTiresiasThreshold_gpu_s ? 1e12 : 0.0);
     case Policy::kGittins:
       return options_.gpu_exponent * std::log(gpus) - std::log(submission.belief->gittins_index(progress_s(job))) +
-             static_cast<double>(submission.submit_s) / options_.ageing_s;
+             static_cast<double>(submission.submit_s) / (options_.ageing_run_times * mean_run_time_s_);
     case Policy::kAi:
       return static_cast<double>(submission.submit_s) +
-             options_.ageing_per_doubling_s * std::log2(gpus / submission.belief->gittins_index(0));
+             options_.doubling_run_times * mean_run_time_s_ * std::log2(gpus * submission.belief->geometric_mean_s());
     default:
       return static_cast<double>(submission.submit_s);
   }
@@ -206,11 +274,13 @@ void Dispatcher::stop(Partition& partition, int job, std::int64_t now_s) {
 void Dispatcher::start_in_order(Partition& partition, std::int64_t now_s, std::vector<Action>& out) {
   const bool strict = options_.policy == Policy::kFifo || options_.policy == Policy::kSjf;
   int free_total = sum(partition.free_gpus);
+  Outlook outlook(*this, partition, now_s);
   std::vector<Ranked> left;
   for (auto next = partition.waiting.begin(); next != partition.waiting.end(); ++next) {
     const int gpus = jobs_[next->job].submission.gpus;
-    auto shares = gpus <= free_total ? place_consolidated(partition.free_gpus, gpus) : std::nullopt;
+    auto shares = gpus <= free_total ? place(partition, next->job, outlook) : std::nullopt;
     if (shares) {
+      outlook.placed(next->job, *shares);
       start(partition, next->job, std::move(*shares), now_s, out);
       free_total -= gpus;
       if (free_total > 0) continue;
@@ -298,9 +368,11 @@ void Dispatcher::walk_quota(Partition& partition, std::int64_t now_s, std::vecto
   }
   for (const int job : to_stop) give_back(partition.free_gpus, jobs_[job].shares);
   std::vector<std::pair<int, std::vector<NodeShare>>> placed;
+  Outlook outlook(*this, partition, now_s, to_stop);
   for (const int job : to_start) {
-    auto shares = place_consolidated(partition.free_gpus, jobs_[job].submission.gpus);
+    auto shares = place(partition, job, outlook);
     if (!shares) continue;
+    outlook.placed(job, *shares);
     take(partition.free_gpus, *shares);
     placed.emplace_back(job, std::move(*shares));
   }

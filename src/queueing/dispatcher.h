@@ -4,10 +4,12 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string_view>
 #include <vector>
 
 #include "queueing/consolidated_placement.h"
+#include "queueing/release_forecast.h"
 #include "queueing/run_time_distribution.h"
 
 namespace aether::queueing {
@@ -35,11 +37,13 @@ struct DispatchOptions {
   // kGittins: a job keeps its GPUs at least so long, else overheads could eat all its time.
   std::int64_t settling_s = 120;
   // kGittins: the index is divided by gpus to this power.
-  double gpu_exponent = 0;
-  // kGittins: the index grows e-fold with this time since submission, so that no job starves.
-  double ageing_s = 1e5;
-  // kAi: a job with twice the expected GPU-seconds waits as if submitted this much later.
-  double ageing_per_doubling_s = 10800;
+  double gpu_exponent = 0.4;
+  // kGittins: the index grows e-fold with so many mean run times since submission, so that no job starves.
+  double ageing_run_times = 18;
+  // kAi: a job with twice the expected GPU-seconds waits as if submitted so many mean run times later.
+  double doubling_run_times = 0.3;
+  // kGittins and kAi: up to eight GPUs go to the node whose release the job is believed to delay least.
+  bool align_releases = true;
 };
 
 using Belief = std::shared_ptr<const RunTimeDistribution>;
@@ -66,8 +70,8 @@ class Dispatcher {
 
   // Precondition: the job fits its empty partition.
   void submit(const Submission& submission);
-  // A running job has ended.
-  void end(int job);
+  // A running job has ended after `run_time_s` of work. The mean of these is what ageing is measured by.
+  void end(int job, double run_time_s);
   // What is believed about a job that waits has changed.
   void believe(int job, Belief belief);
   // After all ends and submissions of `now_s`; at most once per second. Stops precede starts.
@@ -100,11 +104,16 @@ class Dispatcher {
     std::int64_t wake_s = 0;  // 0 = none
   };
 
+  // What is believed of the partition's nodes at one moment, built when the first job asks.
+  class Outlook;
+
   static double progress_s(const Job& job);
   double waiting_key(const Job& job) const;
   double running_key(const Job& job, std::int64_t now_s) const;
   void add_waiting(Partition& partition, int job);
   void start(Partition& partition, int job, std::vector<NodeShare> shares, std::int64_t now_s, std::vector<Action>& out);
+  std::optional<std::vector<NodeShare>> place(const Partition& partition, int job, Outlook& outlook) const;
+  void measure_time(double run_time_s);
   void start_in_order(Partition& partition, std::int64_t now_s, std::vector<Action>& out);
   void start_with_reservation(Partition& partition, std::int64_t now_s, std::vector<Action>& out);
   void walk_quota(Partition& partition, std::int64_t now_s, std::vector<Action>& out);
@@ -117,6 +126,8 @@ class Dispatcher {
   std::vector<Job> jobs_;
   std::vector<Partition> partitions_;
   std::int64_t turns_ = 0;
+  double ended_sum_s_ = 0, ended_count_ = 0;
+  double mean_run_time_s_ = 0;  // as the keys of the waiting jobs have it
 };
 
 }  // namespace aether::queueing

@@ -10,6 +10,7 @@ constexpr int kPointsPerBin = 4;
 constexpr int kPoints = kRunTimeBins * kPointsPerBin;
 constexpr double kFirstEdge_s = 30;
 constexpr double kSmallest_s = 2;
+constexpr double kLeastSurvival = 1e-4;
 
 // A bin's mass lies on four points, evenly spaced in the logarithm.
 const std::array<double, kPoints>& support() {
@@ -53,14 +54,17 @@ RunTimeDistribution::RunTimeDistribution(const BinProbabilities& weights) {
   for (const double weight : weights) total += weight;
   std::array<double, kPoints> mass{};
   double log_mean = 0;
+  alive_.fill(1);
   for (int i = 0; i < kPoints; ++i) {
     // A hundredth is spread evenly, so that no age is impossible.
     const double share = total > 0 ? weights[i / kPointsPerBin] / total : 1.0 / kRunTimeBins;
     mass[i] = (0.99 * share + 0.01 / kRunTimeBins) / kPointsPerBin;
+    for (int edge = i / kPointsPerBin + 1; edge <= kRunTimeBins; ++edge) alive_[edge] -= mass[i];
     mean_s_ += mass[i] * support()[i];
     log_mean += mass[i] * std::log(support()[i]);
   }
   geometric_mean_s_ = std::exp(log_mean);
+  alive_[kRunTimeBins] = kLeastSurvival;
   index_.reserve(kPoints);
   for (int i = 0; i < kPoints; ++i) index_.push_back(best_ratio(mass, i));
 }
@@ -71,6 +75,19 @@ double RunTimeDistribution::gittins_index(double age_s) const {
   // Beyond the last point a job is as likely to need its age once more.
   if (next == points.end()) return 1 / age_s;
   return index_[next - points.begin()];
+}
+
+double RunTimeDistribution::survival(double run_time_s) const {
+  if (run_time_s <= kSmallest_s) return 1;
+  if (run_time_s < kFirstEdge_s) {
+    const double part = std::log(run_time_s / kSmallest_s) / std::log(kFirstEdge_s / kSmallest_s);
+    return 1 + (alive_[1] - 1) * part;
+  }
+  const double doublings = std::log2(run_time_s / kFirstEdge_s);
+  const int bin = 1 + static_cast<int>(doublings);
+  // Beyond the last edge the chance halves with each doubling.
+  if (bin >= kRunTimeBins) return kLeastSurvival * std::exp2(kRunTimeBins - 1 - doublings);
+  return alive_[bin] + (alive_[bin + 1] - alive_[bin]) * (doublings - (bin - 1));
 }
 
 void EndedJobs::add(double run_time_s) {

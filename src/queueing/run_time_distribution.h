@@ -22,12 +22,15 @@ class RunTimeDistribution {
   // Best ratio of the chance of ending to the time spent, over all spans from `age_s` on, in 1/s: Gittins' index of a
   // job that has run so long. Piecewise constant in age.
   double gittins_index(double age_s) const;
+  // Chance of running longer than `run_time_s`; never zero.
+  double survival(double run_time_s) const;
   double mean_s() const { return mean_s_; }
   // exp(E[log X]).
   double geometric_mean_s() const { return geometric_mean_s_; }
 
  private:
   std::vector<double> index_;  // by support point: the index of a job whose age lies just before it
+  std::array<double, kRunTimeBins + 1> alive_{};  // survival at the bins' edges
   double mean_s_ = 0;
   double geometric_mean_s_ = 0;
 };

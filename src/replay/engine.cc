@@ -68,7 +68,7 @@ class Engine {
       run.running = false;
       outcome_.jobs[end.job].ran_s += now_s - run.started_s;
       outcome_.jobs[end.job].end_s = now_s;
-      dispatcher_.end(end.job);
+      dispatcher_.end(end.job, static_cast<double>(trace_.jobs[end.job].run_time_s));
       if (estimator_ != nullptr)
         estimator_->ended(end.job, static_cast<double>(trace_.jobs[end.job].run_time_s), now_s);
       ++ended_;

@@ -59,8 +59,9 @@ class RefereeClient {
       const auto found = id_of_.find(name);
       if (found == id_of_.end()) return false;
       const Job& job = jobs_[found->second];
-      dispatcher_->end(found->second);
-      estimator_.ended(found->second, static_cast<double>(job.ran_s + now_s_ - job.started_s - job.overhead_s), now_s_);
+      const auto run_time_s = static_cast<double>(job.ran_s + now_s_ - job.started_s - job.overhead_s);
+      dispatcher_->end(found->second, run_time_s);
+      estimator_.ended(found->second, run_time_s, now_s_);
     }
     return true;
   }

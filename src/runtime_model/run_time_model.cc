@@ -13,6 +13,8 @@ constexpr std::size_t kFirstTraining_jobs = 300;
 constexpr double kGrowthPerTraining = 1.15;
 constexpr std::size_t kMostNew_jobs = 1500;
 constexpr std::size_t kMostRows = 30000;
+// So much of every belief is what all ended jobs show: trees are too sure of few examples.
+constexpr double kShareOfAll = 0.25;
 
 std::vector<double> ranks(const std::vector<double>& values) {
   std::vector<std::size_t> order(values.size());
@@ -75,7 +77,10 @@ queueing::BinProbabilities RunTimeModel::probabilities_of(const Features& featur
   for (int bin = 0; bin < queueing::kRunTimeBins; ++bin) out[bin] = (counts_[bin] + 1) / total;
   if (!classifier_) return out;
   const auto learned = classifier_->probabilities(features);
-  return learned ? *learned : out;
+  if (!learned) return out;
+  for (int bin = 0; bin < queueing::kRunTimeBins; ++bin)
+    out[bin] = kShareOfAll * out[bin] + (1 - kShareOfAll) * (*learned)[bin];
+  return out;
 }
 
 void RunTimeModel::train() {

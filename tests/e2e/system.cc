@@ -106,7 +106,8 @@ std::vector<std::string> System::command(const std::string& part) const {
   std::vector<std::string> out = {AETHER_BIN_DIR "/aether", role, "--state-dir", state_, "--log-format", "json",
                                   "--listen-api", address(api_), "--listen-dashboard", address(dashboard_),
                                   "--listen-ai", address(ai_), "--listen-metrics", address(metrics_),
-                                  "--node", "n1", "--gpus", "simulated:" + std::to_string(gpus_) + ",seed=7"};
+                                  "--node", "n1", "--gpus",
+                                  options_.gpus.empty() ? "simulated:" + std::to_string(gpus_) + ",seed=7" : options_.gpus};
   if (geteuid() == 0) {
     out.push_back("--executor-run-as");
     out.push_back("nobody");

@@ -55,11 +55,16 @@ Agent::Agent(AgentOptions options, GpuDriver& driver, LoadSink* loads, ProcessRu
       runner_(runner),
       bus_(bus),
       clock_(clock),
-      core_(core_options(options_, driver.source()), runner, random_hex(16)) {}
+      core_(core_options(options_, driver.source()), runner, random_hex(16)),
+      health_(options_.health) {}
 
 Agent::~Agent() { stop(); }
 
 Result<void> Agent::start() {
+  auto spool = Spool::open(options_.spool);
+  if (!spool) return fail(spool.error());
+  spool_ = *std::move(spool);
+  counters_.spool = spool_->counters();
   AETHER_TRY(runner_.recover([inputs = inputs_](const AttemptReport& report) { inputs->push(report); }));
   auto subscription = bus_.subscribe(subjects::commands(options_.node), [this](const BusMessage& message) {
     auto command = codec::decode_command(message.payload);
@@ -75,7 +80,10 @@ Result<void> Agent::start() {
   subscription_ = std::move(*subscription);
   sampler_ = std::make_unique<Sampler>(
       options_.node, driver_, clock_, options_.sampler, [this](GpuSample sample) { on_sample(std::move(sample)); },
-      [this](std::vector<GpuInfo> gpus) { inputs_->push(AgentCore::Inventory{std::move(gpus), driver_.driver_version()}); });
+      [this](std::vector<GpuInfo> gpus) { on_inventory(std::move(gpus)); });
+  sampler_->set_on_reading([this](const GpuSample& sample, const GpuDetail& detail, ReadTier tier) { on_reading(sample, detail, tier); });
+  if (auto* events = dynamic_cast<GpuEventSource*>(&driver_))
+    events->set_on_event([this](const GpuEvent& event) { on_event(event); });
   update_loads();
   thread_ = std::thread([this] { run(); });
   sampler_->start();
@@ -84,6 +92,7 @@ Result<void> Agent::start() {
 
 void Agent::stop() {
   if (stopping_.exchange(true)) return;
+  if (auto* events = dynamic_cast<GpuEventSource*>(&driver_)) events->set_on_event({});
   if (sampler_) sampler_->stop();
   subscription_.reset();
   inputs_->close();
@@ -92,36 +101,112 @@ void Agent::stop() {
 
 // ---- the sampler's thread ----
 
+namespace {
+// Longer than it takes to notice that a connection is dead: what was sent in between may be lost and is sent again.
+constexpr Duration kRecent = std::chrono::seconds(15);
+constexpr std::size_t kMaxRecent = 10000;
+}  // namespace
+
 void Agent::on_sample(GpuSample sample) {
+  send_recent_again();
   flush_spool();
   if (driver_.source() == GpuSource::kNvml) inputs_->push(sample);
-  const auto sent = bus_.publish(subjects::telemetry(options_.node, sample.gpu_index), codec::encode_sample(sample));
+  const std::string payload = codec::encode_sample(sample);
+  const bool delivering = is_delivering();
+  const bool sent = bus_.publish(subjects::telemetry(options_.node, sample.gpu_index), payload).has_value();
+  if (!sent || !delivering) spool_->append(static_cast<std::uint32_t>(sample.gpu_index), payload);
+  if (sent && delivering) recent_.push_back({clock_.mono(), sample.gpu_index, payload});
   std::lock_guard lock(mutex_);
-  latest_[sample.gpu_uuid] = sample;
-  if (sent) {
-    ++counters_.published;
-    return;
+  latest_[sample.gpu_uuid] = std::move(sample);
+  counters_.spool = spool_->counters();
+  if (sent) ++counters_.published;
+}
+
+// Whether what is published now arrives: the bus says so, and the orchestrator has answered lately.
+bool Agent::is_delivering() const {
+  if (!bus_.connected()) return false;
+  if (options_.answer_timeout.count() == 0) return true;
+  const Duration::rep answered = answered_us_;
+  return answered > 0 && clock_.mono() - Mono(Duration(answered)) < options_.answer_timeout;
+}
+
+// What the last connection, or an orchestrator that went, may have swallowed goes to the spool's end: doubles are told
+// apart by GPU and time where they are stored.
+void Agent::send_recent_again() {
+  const Mono now = clock_.mono();
+  const bool delivering = is_delivering();
+  const std::uint64_t reconnects = bus_.counters().reconnects;
+  const bool broke = reconnects != reconnects_seen_ || (was_delivering_ && !delivering);
+  if (broke) {
+    for (const Sent& sent : recent_) spool_->append(static_cast<std::uint32_t>(sent.gpu_index), sent.payload);
+    std::lock_guard lock(mutex_);
+    counters_.sent_again += recent_.size();
   }
-  spool_.push_back(std::move(sample));
-  ++counters_.spooled;
-  if (spool_.size() > options_.spool_samples) {
-    spool_.pop_front();
-    ++counters_.spool_dropped;
-  }
+  if (broke) recent_.clear();
+  while (!recent_.empty() && (now - recent_.front().at > kRecent || recent_.size() > kMaxRecent)) recent_.pop_front();
+  reconnects_seen_ = reconnects;
+  was_delivering_ = delivering;
 }
 
 void Agent::flush_spool() {
-  while (true) {
-    GpuSample sample;
-    {
-      std::lock_guard lock(mutex_);
-      if (spool_.empty() || !bus_.connected()) return;
-      sample = spool_.front();
-    }
-    if (!bus_.publish(subjects::telemetry(options_.node, sample.gpu_index), codec::encode_sample(sample))) return;
+  if (!is_delivering()) return;
+  for (std::size_t sent = 0; sent < options_.spool_burst; ++sent) {
+    const Spool::Record* record = spool_->front();
+    if (record == nullptr) return;
+    const auto gpu_index = static_cast<int>(record->key);
+    if (!bus_.publish(subjects::telemetry(options_.node, gpu_index), record->payload)) return;
+    recent_.push_back({clock_.mono(), gpu_index, record->payload});
+    spool_->pop();
     std::lock_guard lock(mutex_);
-    spool_.pop_front();
     ++counters_.published;
+  }
+}
+
+void Agent::on_reading(const GpuSample& sample, const GpuDetail& detail, ReadTier tier) {
+  const Mono now = clock_.mono();
+  HealthWatch::News news;
+  {
+    std::lock_guard lock(mutex_);
+    readings_[sample.gpu_uuid] = {sample, detail, now};
+    if (tier == ReadTier::kFast) return;
+    health_.observe(sample, detail, now);
+    news = health_.take(now);
+  }
+  say_health_news(std::move(news));
+}
+
+void Agent::on_inventory(std::vector<GpuInfo> gpus) {
+  std::string version = driver_.driver_version();
+  {
+    std::lock_guard lock(mutex_);
+    for (auto& [uuid, known] : known_gpus_) known.present = false;
+    for (const GpuInfo& gpu : gpus) known_gpus_[gpu.gpu_uuid] = {gpu, true};
+    std::erase_if(readings_, [&](const auto& entry) { return !known_gpus_[entry.first].present; });
+    driver_version_ = version;
+  }
+  inputs_->push(AgentCore::Inventory{std::move(gpus), std::move(version)});
+}
+
+// On a thread of the driver: an event waits for no reading.
+void Agent::on_event(const GpuEvent& event) {
+  const Mono now = clock_.mono();
+  HealthWatch::News news;
+  {
+    std::lock_guard lock(mutex_);
+    health_.observe(event, now);
+    news = health_.take(now);
+  }
+  say_health_news(std::move(news));
+}
+
+void Agent::say_health_news(HealthWatch::News news) {
+  for (GpuFaultEvent& fault : news.faults) {
+    log::error("agent", "a GPU is sick and gets no job", {{"gpu", fault.gpu_uuid.str()}, {"kind", fault.fault}, {"why", fault.message}});
+    inputs_->push(std::move(fault));
+  }
+  for (GpuRecoveredEvent& recovered : news.recovered) {
+    log::info("agent", "a GPU is well again", {{"gpu", recovered.gpu_uuid.str()}, {"kind", recovered.fault}});
+    inputs_->push(std::move(recovered));
   }
 }
 
@@ -139,12 +224,46 @@ std::vector<GpuSample> Agent::latest() const {
   return out;
 }
 
+std::vector<Agent::Reading> Agent::readings() const {
+  std::lock_guard lock(mutex_);
+  std::vector<Reading> out;
+  for (const auto& [uuid, reading] : readings_) out.push_back(reading);
+  return out;
+}
+
+std::vector<Agent::KnownGpu> Agent::known_gpus() const {
+  std::lock_guard lock(mutex_);
+  std::vector<KnownGpu> out;
+  for (const auto& [uuid, known] : known_gpus_) out.push_back(known);
+  std::sort(out.begin(), out.end(), [](const KnownGpu& a, const KnownGpu& b) { return a.info.gpu_index < b.info.gpu_index; });
+  return out;
+}
+
+std::string Agent::driver_version() const {
+  std::lock_guard lock(mutex_);
+  return driver_version_;
+}
+
+std::vector<HealthWatch::XidCount> Agent::xids() const {
+  std::lock_guard lock(mutex_);
+  return health_.xids();
+}
+
 // ---- the agent's thread ----
+
+// Only an orchestrator that knows this agent counts.
+void Agent::note_answers(const std::vector<AgentCore::Input>& inputs) {
+  for (const AgentCore::Input& input : inputs)
+    if (const auto* command = std::get_if<Command>(&input))
+      if (const auto* ack = std::get_if<HeartbeatAckCommand>(&command->body); ack && !ack->send_inventory)
+        answered_us_ = clock_.mono().time_since_epoch().count();
+}
 
 void Agent::run() {
   while (!stopping_) {
     const auto wait = std::clamp<Duration>(core_.next_step(clock_.mono()) - clock_.mono(), Duration(0), options_.heartbeat_interval);
     const auto inputs = inputs_->drain(wait, 100);
+    note_answers(inputs);
     for (const AgentEvent& event : core_.step(clock_.mono(), inputs)) publish(event);
     if (core_.take_loads_changed()) update_loads();
     std::lock_guard lock(mutex_);

@@ -1,7 +1,7 @@
 #pragma once
 // One node's side of Aether: readings out, commands in, results until acknowledged. One thread owns the agent's state;
 // the sampler has its own and publishes by itself. Queues: commands 1,000 (drop oldest: they are sent again), reports
-// 10,000 (drop oldest: heartbeats repeat them), spool of readings while the bus is away (drop oldest, counted).
+// 10,000 (drop oldest: heartbeats repeat them), spool of readings while nobody takes them (drop oldest, counted).
 #include <atomic>
 #include <deque>
 #include <map>
@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "agent/agent_core.h"
+#include "agent/health_watch.h"
 #include "base/bounded_queue.h"
 #include "base/clock.h"
 #include "base/result.h"
@@ -21,6 +22,7 @@
 #include "model/message.h"
 #include "telemetry/gpu_driver.h"
 #include "telemetry/sampler.h"
+#include "telemetry/spool.h"
 
 namespace aether {
 
@@ -31,7 +33,12 @@ struct AgentOptions {
   std::string boot_id;
   SamplerOptions sampler;
   std::chrono::milliseconds heartbeat_interval{2000};
-  std::size_t spool_samples = 20000;
+  SpoolOptions spool;
+  // Readings count as undelivered while the orchestrator has not answered a heartbeat for so long, and are kept; 0: while
+  // the bus is away only.
+  std::chrono::milliseconds answer_timeout{0};
+  std::size_t spool_burst = 250;    // sent from the spool with each reading, so that a backlog drowns nobody
+  HealthOptions health;
   GpuCheckOptions gpu_check;            // of real GPUs; nothing is left on a simulated one
   LeaseOptions lease;
   std::string leader_file;  // where the highest leader epoch seen is kept; empty = in memory only
@@ -39,7 +46,9 @@ struct AgentOptions {
 
 struct AgentCounters {
   SamplerCounters sampler;
-  std::uint64_t published = 0, spooled = 0, spool_dropped = 0;
+  std::uint64_t published = 0;   // readings that went to the bus, from the spool too
+  std::uint64_t sent_again = 0;  // of them, since the connection broke soon after
+  SpoolCounters spool;
   std::uint64_t commands = 0, commands_rejected = 0, starts_refused = 0, stale_leader = 0, leases_expired = 0;
 };
 
@@ -58,10 +67,33 @@ class Agent {
   const std::string& incarnation() const { return core_.incarnation(); }
   // Newest reading of each GPU, for the agent's own /metrics.
   std::vector<GpuSample> latest() const;
+  // The same of both tiers, with what the driver knows beyond it; `at` is when it was read.
+  struct Reading {
+    GpuSample sample;
+    GpuDetail detail;
+    Mono at{};
+  };
+  std::vector<Reading> readings() const;
+  // Every GPU since the start; one that left the inventory is not `present`.
+  struct KnownGpu {
+    GpuInfo info;
+    bool present = true;
+  };
+  std::vector<KnownGpu> known_gpus() const;
+  std::string driver_version() const;
+  std::vector<HealthWatch::XidCount> xids() const;
+  GpuDriverHealth driver_health() const { return driver_.health(); }
 
  private:
   void on_sample(GpuSample sample);
+  void on_reading(const GpuSample& sample, const GpuDetail& detail, ReadTier tier);
+  void on_event(const GpuEvent& event);
+  void on_inventory(std::vector<GpuInfo> gpus);
+  void say_health_news(HealthWatch::News news);
+  void send_recent_again();
   void flush_spool();
+  bool is_delivering() const;
+  void note_answers(const std::vector<AgentCore::Input>& inputs);
   void run();
   void publish(const AgentEvent& event);
   void update_loads();
@@ -80,10 +112,25 @@ class Agent {
   std::unique_ptr<Sampler> sampler_;
   AgentCore core_;                      // run()'s
 
-  mutable std::mutex mutex_;            // spool_, latest_, counters_
-  std::deque<GpuSample> spool_;
+  // Of the sampler's thread.
+  std::unique_ptr<Spool> spool_;
+  struct Sent {
+    Mono at{};
+    int gpu_index = 0;
+    std::string payload;
+  };
+  std::deque<Sent> recent_;             // what was published last: a connection that breaks loses some of it
+  std::uint64_t reconnects_seen_ = 0;
+  bool was_delivering_ = true;
+
+  mutable std::mutex mutex_;            // latest_, readings_, health_, counters_
   std::map<GpuUuid, GpuSample> latest_;
+  std::map<GpuUuid, Reading> readings_;
+  std::map<GpuUuid, KnownGpu> known_gpus_;
+  std::string driver_version_;
+  HealthWatch health_;
   AgentCounters counters_;
+  std::atomic<Duration::rep> answered_us_{0};  // boot time of the last heartbeat that was answered; 0 = never
 
   std::atomic<bool> stopping_{false};
   std::thread thread_;

@@ -58,6 +58,19 @@ void AgentCore::apply(const GpuSample& sample) {
   if (guard_) guard_->observe(sample, now_);
 }
 
+void AgentCore::apply(const GpuFaultEvent& fault) {
+  say(fault);
+  faults_.emplace_back(fault, kFaultRepeats);
+}
+
+// What was still to be said of the fault is no longer true.
+void AgentCore::apply(const GpuRecoveredEvent& recovered) {
+  std::erase_if(faults_, [&](const auto& entry) {
+    return entry.first.gpu_uuid == recovered.gpu_uuid && entry.first.fault == recovered.fault;
+  });
+  say(recovered);
+}
+
 AttemptReport AgentCore::shown(const AttemptReport& report) { return guard_ ? guard_->shown(report, now_) : report; }
 
 std::vector<AttemptReport> AgentCore::shown_attempts() {
@@ -68,16 +81,14 @@ std::vector<AttemptReport> AgentCore::shown_attempts() {
 
 void AgentCore::say_gpu_news() {
   auto news = guard_->poll(now_);
-  for (GpuFinding& finding : news.findings) {
-    say(GpuFaultEvent{finding.gpu_uuid, std::string(to_string(finding.kind)), finding.message});
-    faults_.emplace_back(std::move(finding), kFaultRepeats);
-  }
+  for (GpuFinding& finding : news.findings)
+    apply(GpuFaultEvent{finding.gpu_uuid, std::string(to_string(finding.kind)), std::move(finding.message)});
   for (AttemptReport& end : news.ends) say(std::move(end));
 }
 
 void AgentCore::say_faults() {
-  for (auto& [finding, repeats] : faults_) {
-    say(GpuFaultEvent{finding.gpu_uuid, std::string(to_string(finding.kind)), finding.message});
+  for (auto& [fault, repeats] : faults_) {
+    say(fault);
     --repeats;
   }
   std::erase_if(faults_, [](const auto& fault) { return fault.second <= 0; });

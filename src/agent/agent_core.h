@@ -42,7 +42,8 @@ class AgentCore {
     std::vector<GpuInfo> gpus;
     std::string driver_version;
   };
-  using Input = std::variant<Command, AttemptReport, Inventory, GpuSample>;
+  // The last two are told as they are; a fault again with the next heartbeats.
+  using Input = std::variant<Command, AttemptReport, Inventory, GpuSample, GpuFaultEvent, GpuRecoveredEvent>;
 
   struct Counters {
     std::uint64_t commands = 0, starts_refused = 0;
@@ -73,6 +74,8 @@ class AgentCore {
   void apply(const AttemptReport& report);
   void apply(const Inventory& inventory);
   void apply(const GpuSample& sample);
+  void apply(const GpuFaultEvent& fault);
+  void apply(const GpuRecoveredEvent& recovered);
   void obey(const StartCommand& command);
   void obey(const StopCommand& command);
   void obey(const ResultAckCommand& command);
@@ -108,7 +111,7 @@ class AgentCore {
   Mono next_heartbeat_{};
   Mono now_{};                           // of the step that runs
   std::optional<GpuGuard> guard_;
-  std::vector<std::pair<GpuFinding, int>> faults_;  // with how often they are still to be said
+  std::vector<std::pair<GpuFaultEvent, int>> faults_;  // with how often they are still to be said
   std::optional<Mono> lease_from_;       // when the last acknowledged heartbeat was sent
   bool lease_was_valid_ = true;
   std::map<std::uint64_t, Mono> sent_;   // heartbeats without an answer

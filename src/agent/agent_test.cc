@@ -2,7 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <condition_variable>
+#include <set>
 
 #include "bus/in_process/in_process_bus.h"
 #include "bus/subjects.h"
@@ -18,27 +20,66 @@ class SwitchedBus final : public Bus {
  public:
   Result<void> publish(std::string_view subject, std::string_view payload) override {
     if (!connected()) return fail(ErrorCode::kUnavailable, "cut");
+    if (swallows_) return {};
     return bus_.publish(subject, payload);
   }
   Result<std::unique_ptr<Subscription>> subscribe(std::string_view pattern, Handler handler) override {
     return bus_.subscribe(pattern, std::move(handler));
   }
   bool connected() const override { return connected_; }
-  BusCounters counters() const override { return bus_.counters(); }
+  BusCounters counters() const override {
+    BusCounters counters = bus_.counters();
+    counters.reconnects = reconnects_;
+    return counters;
+  }
   std::string_view name() const override { return "switched"; }
   void connect(bool on) { connected_ = on; }
+  void swallow(bool on) { swallows_ = on; }
+  void reconnect() {
+    swallows_ = false;
+    ++reconnects_;
+  }
 
  private:
   InProcessBus bus_;
-  std::atomic<bool> connected_{true};
+  std::atomic<bool> connected_{true}, swallows_{false};
+  std::atomic<std::uint64_t> reconnects_{0};
+};
+
+// A driver whose events the test makes.
+class SickDriver final : public GpuDriver, public GpuEventSource {
+ public:
+  explicit SickDriver(GpuDriver& driver) : driver_(driver) {}
+  Result<std::vector<GpuInfo>> enumerate() override { return driver_.enumerate(); }
+  Result<GpuSample> read(const GpuUuid& gpu) override { return driver_.read(gpu); }
+  GpuSource source() const override { return driver_.source(); }
+  std::string driver_version() const override { return driver_.driver_version(); }
+  void set_on_event(std::function<void(const GpuEvent&)> on_event) override {
+    std::lock_guard lock(mutex_);
+    on_event_ = std::move(on_event);
+  }
+  void say(const GpuEvent& event) {
+    std::lock_guard lock(mutex_);
+    ASSERT_TRUE(on_event_);
+    on_event_(event);
+  }
+
+ private:
+  GpuDriver& driver_;
+  std::mutex mutex_;
+  std::function<void(const GpuEvent&)> on_event_;
 };
 
 class AgentTest : public testing::Test {
  protected:
   AgentTest() {
     events_ = *bus_.subscribe(subjects::kAllEvents, [this](const BusMessage& message) {
+      const AgentEvent event = *codec::decode_event(message.payload);
+      if (const auto* heartbeat = std::get_if<HeartbeatEvent>(&event.body); heartbeat && answering_)
+        (void)bus_.publish(subjects::commands(NodeId("n1")),
+                           codec::encode_command({NodeId("n1"), "", HeartbeatAckCommand{heartbeat->heartbeat_seq, false}}));
       std::lock_guard lock(mutex_);
-      seen_.push_back(*codec::decode_event(message.payload));
+      seen_.push_back(event);
       changed_.notify_all();
     });
     samples_ = *bus_.subscribe(subjects::kAllTelemetry, [this](const BusMessage& message) {
@@ -49,18 +90,27 @@ class AgentTest : public testing::Test {
     start_agent(20000);
   }
 
-  void start_agent(std::size_t spool) {
+  void start_agent(std::size_t spool, std::chrono::milliseconds answer_timeout = {}, GpuDriver* driver = nullptr) {
     AgentOptions options;
     options.node = NodeId("n1");
     options.sampler.interval = std::chrono::milliseconds(20);
     options.heartbeat_interval = std::chrono::milliseconds(50);
-    options.spool_samples = spool;
+    options.spool.max_records = spool;
     agent_.reset();
     runner_ = std::make_unique<SimulatedRunner>(SimulatedRunnerOptions{.poll_interval = std::chrono::milliseconds(5)}, clock_, journal_);
-    agent_ = std::make_unique<Agent>(options, driver_, &driver_, *runner_, bus_, clock_);
+    options.answer_timeout = answer_timeout;
+    agent_ = std::make_unique<Agent>(options, driver ? *driver : driver_, &driver_, *runner_, bus_, clock_);
     ASSERT_TRUE(agent_->start());
   }
 
+  bool eventually_counted(const std::function<bool(const AgentCounters&)>& holds) {
+    const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+    while (std::chrono::steady_clock::now() < until) {
+      if (holds(agent_->counters())) return true;
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    }
+    return false;
+  }
   bool eventually(const std::function<bool()>& holds) {
     std::unique_lock lock(mutex_);
     return changed_.wait_for(lock, std::chrono::seconds(20), holds);
@@ -104,6 +154,7 @@ class AgentTest : public testing::Test {
   SimulatedGpuDriver driver_{*parse_simulated("simulated:2,seed=5"), NodeId("n1"), clock_};
   std::shared_ptr<SimulatedJournal> journal_ = std::make_shared<SimulatedJournal>();
   std::unique_ptr<SimulatedRunner> runner_;
+  std::atomic<bool> answering_{false};
   std::mutex mutex_;
   std::condition_variable changed_;
   std::vector<AgentEvent> seen_;
@@ -181,27 +232,71 @@ TEST_F(AgentTest, CommandsForAnotherIncarnationAndGarbageAreIgnored) {
 TEST_F(AgentTest, ReadingsOfADisconnectComeAfterwardsWithoutAGap) {
   first_gpu();
   bus_.connect(false);
-  for (int i = 0; i < 1000 && agent_->counters().spooled < 20; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(10));
-  const auto spooled = agent_->counters().spooled;
-  EXPECT_GE(spooled, 20u);
+  ASSERT_TRUE(eventually_counted([](const AgentCounters& counters) { return counters.spool.waiting >= 20; }));
   bus_.connect(true);
-  EXPECT_TRUE(eventually([&] { return sequences_["aether.telemetry.gpu-n1-0"].size() > spooled; }));
-  EXPECT_EQ(agent_->counters().spool_dropped, 0u);
+  ASSERT_TRUE(eventually_counted([](const AgentCounters& counters) { return counters.spool.waiting == 0; }));
+  EXPECT_EQ(agent_->counters().spool.dropped, 0u);
+  std::lock_guard lock(mutex_);
+  for (auto& [subject, sequence] : sequences_) {  // some come twice: the connection may have swallowed them
+    const std::set<std::uint64_t> distinct(sequence.begin(), sequence.end());
+    EXPECT_EQ(*distinct.rbegin() - *distinct.begin() + 1, distinct.size()) << subject;
+  }
+}
+
+TEST_F(AgentTest, ReadingsThatABrokenConnectionMaySwallowAreSentAgain) {
+  first_gpu();
+  ASSERT_TRUE(eventually_counted([](const AgentCounters& counters) { return counters.published >= 10; }));
+  bus_.swallow(true);  // written to a socket that nobody reads any more
+  const std::uint64_t before = agent_->counters().published;
+  ASSERT_TRUE(eventually_counted([&](const AgentCounters& counters) { return counters.published >= before + 10; }));
+  bus_.reconnect();
+  ASSERT_TRUE(eventually_counted([](const AgentCounters& counters) { return counters.sent_again > 0 && counters.spool.waiting == 0; }));
   std::lock_guard lock(mutex_);
   for (auto& [subject, sequence] : sequences_) {
-    std::sort(sequence.begin(), sequence.end());
-    for (std::size_t i = 1; i < sequence.size(); ++i) EXPECT_EQ(sequence[i], sequence[i - 1] + 1) << subject;
+    const std::set<std::uint64_t> distinct(sequence.begin(), sequence.end());
+    EXPECT_EQ(*distinct.rbegin() - *distinct.begin() + 1, distinct.size()) << subject;
   }
+}
+
+TEST_F(AgentTest, ReadingsAreKeptWhileNoOrchestratorAnswers) {
+  agent_.reset();
+  start_agent(20000, std::chrono::milliseconds(300));
+  ASSERT_TRUE(eventually_counted([](const AgentCounters& counters) { return counters.spool.waiting >= 10; }));
+  answering_ = true;
+  EXPECT_TRUE(eventually_counted([](const AgentCounters& counters) { return counters.spool.waiting == 0; }));
+  answering_ = false;
+  EXPECT_TRUE(eventually_counted([](const AgentCounters& counters) { return counters.spool.waiting >= 10; }));
 }
 
 TEST_F(AgentTest, AFullSpoolDropsTheOldestAndCountsExactly) {
   agent_.reset();
   bus_.connect(false);
   start_agent(5);
-  for (int i = 0; i < 1000 && agent_->counters().spool_dropped < 7; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(10));
-  const AgentCounters counters = agent_->counters();
-  EXPECT_GE(counters.spool_dropped, 7u);
-  EXPECT_EQ(counters.spooled, counters.spool_dropped + 5);
+  ASSERT_TRUE(eventually_counted([](const AgentCounters& counters) { return counters.spool.dropped >= 7; }));
+  const SpoolCounters counters = agent_->counters().spool;
+  EXPECT_EQ(counters.appended, counters.dropped + 5);
+}
+
+// ---- health ----
+
+TEST_F(AgentTest, SickGpuIsToldAtOnceAndAgain) {
+  agent_.reset();
+  SickDriver sick(driver_);
+  start_agent(20000, std::chrono::milliseconds(0), &sick);
+  const GpuUuid gpu(first_gpu());
+  sick.say({gpu, GpuEvent::Kind::kXid, 79, clock_.now()});
+  sick.say({gpu, GpuEvent::Kind::kXid, 13, clock_.now()});
+  const auto is_fault = [&](const GpuFaultEvent& fault) {
+    return fault.gpu_uuid == gpu && fault.fault == "xid" && fault.message.starts_with("Xid 79: fallen off the bus");
+  };
+  EXPECT_TRUE(sees<GpuFaultEvent>(is_fault));
+  EXPECT_TRUE(eventually([&] {
+    return std::count_if(seen_.begin(), seen_.end(), [](const AgentEvent& event) {
+             return std::holds_alternative<GpuFaultEvent>(event.body);
+           }) >= 3;
+  }));
+  EXPECT_EQ(agent_->xids().size(), 2u);
+  agent_.reset();
 }
 
 }  // namespace

@@ -1,9 +1,10 @@
 #include "anomaly/threshold_alerts.h"
 
 #include <algorithm>
-#include <array>
 
 #include <fmt/format.h>
+
+#include "model/xid.h"
 
 namespace aether {
 namespace {
@@ -14,13 +15,18 @@ std::string gpu_text(const GpuReading& reading) {
   return fmt::format("GPU {} on {}", reading.info.gpu_index, reading.node.str());
 }
 
-}  // namespace
-
-bool is_application_xid(std::int64_t xid) {
-  constexpr std::array<std::int64_t, 27> kApplication = {8,  11, 13, 25, 31, 32, 39, 40, 41, 43, 45, 60, 68, 69,
-                                                         70, 71, 72, 75, 76, 77, 80, 82, 83, 84, 85, 88, 89};
-  return std::find(kApplication.begin(), kApplication.end(), xid) != kApplication.end();
+Severity severity_of(std::int64_t xid) {
+  switch (xid_info(xid).action) {
+    case XidAction::kNote:
+    case XidAction::kChargeJob: return Severity::kInfo;
+    case XidAction::kWarn: return Severity::kWarning;
+    case XidAction::kQuarantine:
+    case XidAction::kLost: return Severity::kCritical;
+  }
+  return Severity::kWarning;
 }
+
+}  // namespace
 
 void ThresholdAlerts::restore(std::vector<Alert> open) {
   for (Alert& alert : open) {
@@ -198,11 +204,8 @@ void ThresholdAlerts::judge_faults(const GpuReading& reading, Time now, std::vec
   const bool xid_fresh = memory.xid_seen && now - *memory.xid_seen < options_.fault_clear_for;
   judge(reading, now, {"xid", xid_fresh, !xid_fresh}, out, [&] {
     const std::int64_t xid = reading.sample->xid_last.value_or(0);
-    const bool application = is_application_xid(xid);
-    return Finding{application ? Severity::kInfo : Severity::kCritical, fmt::format("{}: Xid {}", gpu_text(reading), xid),
-                   application ? "By NVIDIA's catalogue the application's fault, not the GPU's"
-                               : "By NVIDIA's catalogue a fault of GPU, memory or driver",
-                   "", static_cast<double>(xid), std::nullopt};
+    return Finding{severity_of(xid), fmt::format("{}: Xid {}", gpu_text(reading), xid), xid_text(xid), "",
+                   static_cast<double>(xid), std::nullopt};
   });
 }
 

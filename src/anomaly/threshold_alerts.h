@@ -35,9 +35,6 @@ struct GpuReading {
   std::optional<Time> held_since;
 };
 
-// Xids that are the application's fault and not the GPU's (NVIDIA's catalogue: restart the application).
-bool is_application_xid(std::int64_t xid);
-
 class ThresholdAlerts {
  public:
   explicit ThresholdAlerts(AlertOptions options = {}) : options_(options) {}

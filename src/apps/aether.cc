@@ -2,6 +2,7 @@
 #include <cstdio>
 #include <map>
 #include <string>
+#include <string_view>
 
 #include <CLI/App.hpp>
 #include <CLI/Config.hpp>
@@ -12,6 +13,7 @@
 #include "apps/serve.h"
 #include "client/commands.h"
 #include "config/settings.h"
+#include "telemetry/nvml/worker.h"
 
 namespace {
 
@@ -56,6 +58,8 @@ void add_service(CLI::App& app, const char* name, const char* help, Role role, S
 }  // namespace
 
 int main(int argc, char** argv) {
+  // The process that calls NVIDIA's library; an agent starts it, nobody else.
+  if (argc > 1 && std::string_view(argv[1]) == "nvml-worker") return aether::nvml::worker_main(argc, argv);
   CLI::App app{"Aether watches every GPU of a fleet, puts each job on the right one, and says why."};
   app.name("aether");
   int exit_code = 0;

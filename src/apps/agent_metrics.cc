@@ -1,73 +1,81 @@
 #include "apps/agent_metrics.h"
 
-#include <fmt/format.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <sstream>
+
+#include "agent/metrics_text.h"
+#include "apps/roles.h"
+#include "base/files.h"
 
 namespace aether::apps {
 namespace {
 
-std::string label_value(std::string_view text) {
-  std::string out;
-  for (char c : text) {
-    if (c == '\\' || c == '"') out += '\\';
-    out += c == '\n' ? ' ' : c;
-  }
-  return out;
+// Of /proc/<pid>; nothing when the process is gone.
+std::optional<MetricsInput::Process> measure(const std::string& role, int pid) {
+  const std::string folder = "/proc/" + std::to_string(pid);
+  const auto stat = read_file(folder + "/stat");
+  const auto statm = read_file(folder + "/statm");
+  if (!stat || !statm) return std::nullopt;
+  const std::size_t name_end = stat->rfind(')');
+  if (name_end == std::string::npos) return std::nullopt;
+  std::istringstream fields(stat->substr(name_end + 1)), pages(*statm);
+  std::string skipped;
+  for (int i = 0; i < 11; ++i) fields >> skipped;
+  double user = 0, system = 0, size = 0, resident = 0;
+  fields >> user >> system;
+  pages >> size >> resident;
+  return MetricsInput::Process{role, (user + system) / static_cast<double>(sysconf(_SC_CLK_TCK)),
+                               resident * static_cast<double>(sysconf(_SC_PAGESIZE))};
 }
 
-// A counter's name must end in _total; the cumulative fields of a sample already do, except those with a unit behind.
-bool is_counter(std::string_view name) { return name.ends_with("_total"); }
-
-void write_gpu_metrics(const std::vector<GpuSample>& samples, std::string& out) {
-  for (const GpuMetric& metric : gpu_metrics()) {
-    std::string lines;
-    for (const GpuSample& sample : samples) {
-      const auto value = metric.get(sample);
-      if (!value) continue;
-      lines += fmt::format("aether_gpu_{}{{gpu_uuid=\"{}\",gpu=\"{}\",node=\"{}\",name=\"{}\"}} {}\n", metric.name,
-                           label_value(sample.gpu_uuid.str()), sample.gpu_index, label_value(sample.node.str()),
-                           label_value(sample.gpu_name), *value);
-    }
-    if (lines.empty()) continue;
-    out += fmt::format("# HELP aether_gpu_{0} {0} of a GPU; the unit is the last part of the name.\n# TYPE aether_gpu_{0} {1}\n",
-                       metric.name, is_counter(metric.name) ? "counter" : "gauge");
-    out += lines;
-  }
+MetricsInput collect(const AgentMetricsSource& source) {
+  MetricsInput input;
+  input.host_name = source.host_name;
+  input.version = kVersion;
+  input.driver_version = source.agent.driver_version();
+  input.gpus = source.agent.known_gpus();
+  input.readings = source.agent.readings();
+  input.xids = source.agent.xids();
+  input.counters = source.agent.counters();
+  input.driver = source.agent.driver_health();
+  input.bus_dropped = source.bus.counters().dropped;
+  input.now = source.clock.mono();
+  if (auto own = measure("agent", getpid())) input.processes.push_back(*std::move(own));
+  if (input.driver.worker_pid > 0)
+    if (auto worker = measure("nvml_worker", input.driver.worker_pid)) input.processes.push_back(*std::move(worker));
+  return input;
 }
 
-void write_counter(std::string& out, std::string_view name, std::string_view help, std::uint64_t value) {
-  out += fmt::format("# HELP aether_agent_{0} {1}\n# TYPE aether_agent_{0} counter\naether_agent_{0} {2}\n", name, help, value);
-}
-
-std::string metrics_text(const Agent& agent, const Bus& bus) {
-  std::string out;
-  write_gpu_metrics(agent.latest(), out);
-  const AgentCounters counters = agent.counters();
-  write_counter(out, "samples_total", "Readings taken.", counters.sampler.samples);
-  write_counter(out, "failed_reads_total", "Readings that the driver did not give.", counters.sampler.failed_reads);
-  write_counter(out, "late_ticks_total", "Rounds that took longer than the interval.", counters.sampler.late_ticks);
-  write_counter(out, "samples_published_total", "Readings that went to the bus.", counters.published);
-  write_counter(out, "samples_spooled_total", "Readings kept while the bus was away.", counters.spooled);
-  write_counter(out, "spool_dropped_total", "Readings that no longer fitted the spool.", counters.spool_dropped);
-  write_counter(out, "commands_total", "Commands received.", counters.commands);
-  write_counter(out, "commands_rejected_total", "Commands that could not be decoded.", counters.commands_rejected);
-  write_counter(out, "starts_refused_total", "Starts that were refused.", counters.starts_refused);
-  write_counter(out, "stale_leader_total", "Commands of an orchestrator that is no longer the one.", counters.stale_leader);
-  write_counter(out, "leases_expired_total", "Times that no answer came for as long as the lease.", counters.leases_expired);
-  write_counter(out, "bus_dropped_total", "Messages that a full subscription dropped.", bus.counters().dropped);
-  return out;
+MetricsOptions options_of(const Settings& settings) {
+  MetricsOptions options;
+  options.stale_after = 3 * std::chrono::milliseconds(settings.sample_interval_ms);
+  if (settings.dcgm_names == "off") options.dcgm_names = DcgmNames::kOff;
+  if (settings.dcgm_names == "new") options.dcgm_names = DcgmNames::kNew;
+  if (settings.dcgm_names == "both") options.dcgm_names = DcgmNames::kBoth;
+  if (settings.metrics_host_label == "none") options.host_label = HostLabel::kNone;
+  if (settings.metrics_host_label == "hostname") options.host_label = HostLabel::kLower;
+  if (settings.metrics_host_label == "both") options.host_label = HostLabel::kBoth;
+  return options;
 }
 
 }  // namespace
 
-void register_agent_metrics(http::Server& server, Agent& agent, Bus& bus) {
-  server.route("GET", "/healthz", http::Access::kPublic, http::Run::kInline,
-               [](const http::Request&) { return http::json(200, R"({"status":"ok"})"); });
-  server.route("GET", "/metrics", http::Access::kRead, http::Run::kInline, [&agent, &bus](const http::Request&) {
-    http::Response response;
-    response.content_type = "text/plain; version=0.0.4; charset=utf-8";
-    response.body = metrics_text(agent, bus);
-    return response;
-  });
+void register_agent_metrics(http::Server& server, const Settings& settings, const AgentMetricsSource& source) {
+  const auto ok = [](const http::Request&) { return http::json(200, R"({"status":"ok"})"); };
+  server.route("GET", "/healthz", http::Access::kPublic, http::Run::kInline, ok);
+  server.route("GET", "/health", http::Access::kPublic, http::Run::kInline, ok);
+  server.route("GET", "/metrics", http::Access::kRead, http::Run::kInline,
+               [source, options = options_of(settings)](const http::Request& request) {
+                 MetricsOptions wanted = options;
+                 if (request.header("accept").find("application/openmetrics-text") != std::string::npos)
+                   wanted.format = TextFormat::kOpenMetrics;
+                 http::Response response;
+                 response.content_type = content_type(wanted.format);
+                 response.body = metrics_text(collect(source), wanted);
+                 return response;
+               });
 }
 
 }  // namespace aether::apps

@@ -177,9 +177,14 @@ Result<std::unique_ptr<AgentRole>> AgentRole::open(const Settings& settings, con
   options.boot_id = boot_id();
   options.sampler.interval = std::chrono::milliseconds(settings.sample_interval_ms);
   options.heartbeat_interval = std::chrono::milliseconds(settings.heartbeat_interval_ms);
+  options.sampler.last_sequence = static_cast<std::uint64_t>(to_unix_us(clock.now()) / 1000);  // never caught up: a sample takes longer
+  options.sampler.fast_interval = std::chrono::milliseconds(settings.fast_interval_ms);
+  options.spool.directory = settings.state_dir + "/spool";
+  options.spool.max_bytes = static_cast<std::uint64_t>(settings.spool_mb) << 20;
+  options.answer_timeout = 3 * options.heartbeat_interval + std::chrono::seconds(2);
   options.leader_file = settings.state_dir + "/leader_epoch";
   role->agent_ = std::make_unique<Agent>(std::move(options), *role->gpus_.driver, role->gpus_.loads, *role->runner_, bus, clock);
-  register_agent_metrics(*role->server_, *role->agent_, bus);
+  register_agent_metrics(*role->server_, settings, {*role->agent_, bus, clock, host_name()});
   log::info("agent", role->gpus_.note, {{"node", settings.node}});
   AETHER_TRY(role->agent_->start());
   role->server_->start();

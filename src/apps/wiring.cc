@@ -15,7 +15,7 @@
 #include "predictor/xgboost/xgboost_predictor.h"
 #include "store/postgres/postgres_store.h"
 #include "store/sqlite/sqlite_store.h"
-#include "telemetry/nvml/nvml_driver.h"
+#include "telemetry/nvml/supervised_driver.h"
 #include "telemetry/simulated/scenario.h"
 #include "telemetry/simulated/simulated_gpu_driver.h"
 
@@ -52,7 +52,9 @@ store::Retention retention_of(const Settings& settings) {
 Result<Gpus> open_gpus(const Settings& settings, const Clock& clock) {
   if (settings.gpus == "none") return Gpus{std::make_unique<NoGpus>(), nullptr, "no GPUs, as configured"};
   if (settings.gpus == "nvml" || settings.gpus == "auto") {
-    auto nvml = NvmlDriver::open({settings.nvml_library}, clock);
+    SupervisedNvmlOptions options;
+    options.command = {"/proc/self/exe", {"aether", "nvml-worker", settings.nvml_library}};
+    auto nvml = SupervisedNvmlDriver::open(std::move(options), clock);
     if (nvml) return Gpus{std::move(*nvml), nullptr, "NVIDIA GPUs by NVML"};
     if (settings.gpus == "nvml") return fail(nvml.error());
     return open_simulated(settings, "simulated:4", "simulated GPUs, since " + nvml.error().message, clock);

@@ -92,6 +92,12 @@ struct WriteBody {
     put(json, "fault", event.fault);
     put(json, "message", event.message);
   }
+  void operator()(const GpuRecoveredEvent& event) {
+    put(json, "kind", "gpu_recovered");
+    put(json, "gpu_uuid", event.gpu_uuid.str());
+    put(json, "fault", event.fault);
+    put(json, "message", event.message);
+  }
   void operator()(const RefusedEvent& event) {
     put(json, "kind", "refused");
     put_attempt(json, event.attempt);
@@ -226,7 +232,9 @@ void read_heartbeat(Fields& in, HeartbeatEvent& event) {
   if (event.part < 1 || event.part > event.parts) in.report("part", "out of range");
 }
 
-void read_gpu_fault(Fields& in, GpuFaultEvent& event) {
+// A fault and its end say the same three things.
+template <class Event>
+void read_gpu_fault(Fields& in, Event& event) {
   in.need("gpu_uuid", event.gpu_uuid);
   in.need("fault", event.fault);
   in.read("message", event.message);
@@ -288,7 +296,8 @@ BodyReader<AgentEvent> event_reader(std::string_view kind) {
   if (kind == "report") return read_body<AgentEvent, AttemptReport, read_report>;
   if (kind == "refused") return read_body<AgentEvent, RefusedEvent, read_refused>;
   if (kind == "log") return read_body<AgentEvent, LogEvent, read_log_event>;
-  if (kind == "gpu_fault") return read_body<AgentEvent, GpuFaultEvent, read_gpu_fault>;
+  if (kind == "gpu_fault") return read_body<AgentEvent, GpuFaultEvent, read_gpu_fault<GpuFaultEvent>>;
+  if (kind == "gpu_recovered") return read_body<AgentEvent, GpuRecoveredEvent, read_gpu_fault<GpuRecoveredEvent>>;
   return nullptr;
 }
 

@@ -276,6 +276,7 @@ AgentEvent RandomModel::event(std::size_t kind) {
     case 2: event.body = report(); break;
     case 3: event.body = RefusedEvent{attempt_id(), rng_.next(), text(), text()}; break;
     case 4: event.body = GpuFaultEvent{GpuUuid("GPU-" + name()), text(), text()}; break;
+    case 5: event.body = GpuRecoveredEvent{GpuUuid("GPU-" + name()), text(), text()}; break;
     default:
       event.body = LogEvent{rng_.next(),
                             maybe([&] { return LogChunk{integer(999), bytes(200), integer(999'999), coin()}; }), text()};

@@ -43,6 +43,12 @@ const std::vector<Entry>& entries() {
       {"agent.nvml_library", &Settings::nvml_library, "path of libnvidia-ml.so.1; empty: the system's"},
       {"agent.sample_interval_ms", &Settings::sample_interval_ms, "time between readings", nullptr, 100, 60000},
       {"agent.heartbeat_interval_ms", &Settings::heartbeat_interval_ms, "time between heartbeats", nullptr, 100, 5000},
+      {"agent.fast_interval_ms", &Settings::fast_interval_ms,
+       "time between readings of the fast counters, for /metrics; 0 or from 100", nullptr, 0, 60000},
+      {"agent.spool_mb", &Settings::spool_mb, "readings kept on disk while nobody takes them", nullptr, 4, 1e6},
+      {"agent.dcgm_names", &Settings::dcgm_names, "names of dcgm-exporter on /metrics: old | new | both | off"},
+      {"agent.metrics_host_label", &Settings::metrics_host_label,
+       "label with the host name on those lines: Hostname | hostname | both | none"},
       {"executor.run_as", &Settings::run_as, "account that jobs run as; needed when Aether runs as root"},
       {"executor.shim", &Settings::shim, "path of aether-shim; empty: beside this program"},
       {"scheduler.default_time_limit_s", &Settings::default_time_limit_s, "time limit of jobs that give none", nullptr, 1,
@@ -66,6 +72,15 @@ const std::vector<Entry>& entries() {
       {"log.format", &Settings::log_format, "text | json"},
   };
   return all;
+}
+
+Result<void> check_one_of(const char* key, const std::string& value, std::initializer_list<const char*> known) {
+  std::string list;
+  for (const char* word : known) {
+    if (value == word) return {};
+    list += (list.empty() ? "" : ", ") + std::string(word);
+  }
+  return fail(ErrorCode::kInvalidArgument, fmt::format("{} = '{}'; give one of {}", key, value, list), key);
 }
 
 std::string environment_name(const Entry& entry) {
@@ -336,6 +351,10 @@ Result<LoadedSettings> load_settings(const std::string& config_file, const std::
     return fail(ErrorCode::kInvalidArgument,
                 fmt::format("agent.node = '{}': a node name has lower-case letters, digits and inner dashes, at most 63", settings.node),
                 "agent.node");
+  if (settings.fast_interval_ms > 0 && settings.fast_interval_ms < 100)
+    return fail(ErrorCode::kInvalidArgument, "agent.fast_interval_ms: 0 (no fast tier), or at least 100", "agent.fast_interval_ms");
+  AETHER_TRY(check_one_of("agent.dcgm_names", settings.dcgm_names, {"old", "new", "both", "off"}));
+  AETHER_TRY(check_one_of("agent.metrics_host_label", settings.metrics_host_label, {"Hostname", "hostname", "both", "none"}));
   if (settings.model_dir.empty()) settings.model_dir = settings.state_dir + "/models";
   return loader.take();
 }

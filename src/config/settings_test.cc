@@ -60,6 +60,9 @@ TEST_F(SettingsTest, WrongTypesRangesAndSyntaxAreRefusedWithTheirPlace) {
   EXPECT_EQ(load("[log]\nlevel = 'loud'\n").error().field, "log.level");
   EXPECT_EQ(load("[api]\nanonymous_reads = 1\n").error().field, "api.anonymous_reads");
   EXPECT_NE(load("[agent\n").error().message.find(":1:"), std::string::npos);
+  EXPECT_EQ(load("[agent]\nfast_interval_ms = 50\n").error().field, "agent.fast_interval_ms");
+  EXPECT_EQ(load("[agent]\ndcgm_names = 'newer'\n").error().field, "agent.dcgm_names");
+  EXPECT_EQ(load("[agent]\nmetrics_host_label = 'host'\n").error().field, "agent.metrics_host_label");
   EXPECT_EQ(load("[agent]\nnode = 'Not.Valid'\n").error().field, "agent.node");
   EXPECT_EQ(load_settings("/no/such.toml", {}, {}).error().code, ErrorCode::kNotFound);
 }

@@ -49,7 +49,7 @@ struct GpuSample {
   NodeId node;
   int gpu_index = 0;
   std::string gpu_name;
-  std::uint64_t sample_seq = 0;       // per GPU, from 1 after each start of the agent
+  std::uint64_t sample_seq = 0;       // per GPU, grows by 1; begins anew with each start of the agent, higher
   Time sample_time;                   // node clock
   std::optional<double> temperature_c;
   std::optional<double> temperature_mem_c;

@@ -128,12 +128,20 @@ struct RefusedEvent {
   friend bool operator==(const RefusedEvent&, const RefusedEvent&) = default;
 };
 // The node has measured that a GPU can't be given to a job: what an ended attempt left on it is still there ("leak"), or
-// processes outlive SIGKILL ("unkillable"). Said again for a while: one word may be lost.
+// processes outlive SIGKILL ("unkillable"); or the GPU itself is sick: an XID, a memory error, a call that hangs. Said
+// again for a while, with the same words: one of them may be lost.
 struct GpuFaultEvent {
   GpuUuid gpu_uuid;
-  std::string fault;     // "leak", "unkillable"
+  std::string fault;     // "leak", "unkillable", "xid", "memory", "hung", "recovery_action"
   std::string message;   // the evidence, for people
   friend bool operator==(const GpuFaultEvent&, const GpuFaultEvent&) = default;
+};
+// What the node said of this GPU holds no longer by the rules for that fault: a quarantine for it ends, no other.
+struct GpuRecoveredEvent {
+  GpuUuid gpu_uuid;
+  std::string fault;     // as in the GpuFaultEvent
+  std::string message;
+  friend bool operator==(const GpuRecoveredEvent&, const GpuRecoveredEvent&) = default;
 };
 struct LogChunk {
   std::int64_t offset = 0;       // of the first byte in `data`
@@ -152,7 +160,8 @@ struct LogEvent {
 struct AgentEvent {
   NodeId node;
   std::string agent_incarnation;
-  std::variant<HelloEvent, HeartbeatEvent, AttemptReport, RefusedEvent, LogEvent, GpuFaultEvent> body;
+  std::variant<HelloEvent, HeartbeatEvent, AttemptReport, RefusedEvent, LogEvent, GpuFaultEvent,
+               GpuRecoveredEvent> body;
   friend bool operator==(const AgentEvent&, const AgentEvent&) = default;
 };
 

@@ -104,6 +104,7 @@ void Orchestrator::apply(AgentInput& input, Time now, Effects& effects) {
   if (const auto* report = std::get_if<AttemptReport>(&event.body)) return on_report(event.node, *report, now, effects);
   if (const auto* refused = std::get_if<RefusedEvent>(&event.body)) return on_refused(event.node, *refused, now, effects);
   if (const auto* fault = std::get_if<GpuFaultEvent>(&event.body)) return on_gpu_fault(event.node, *fault, now, effects);
+  if (const auto* recovered = std::get_if<GpuRecoveredEvent>(&event.body)) return on_gpu_recovered(event.node, *recovered, now, effects);
   on_log(std::get<LogEvent>(event.body), effects);
 }
 
@@ -224,6 +225,9 @@ void Orchestrator::on_gpu_fault(const NodeId& node, const GpuFaultEvent& fault, 
   const GpuRecord* gpu = cluster_.find_gpu(fault.gpu_uuid);
   if (gpu == nullptr || gpu->node != node || gpu->quarantine) return;
   const std::string reason = fmt::format("{}: {}", fault.fault, fault.message);
+  std::string& last = gpu_faults_[fault.gpu_uuid];
+  if (last == reason) return;  // said again after somebody has released it
+  last = reason;
   cluster_.set_quarantine(fault.gpu_uuid, reason);
   effects.writes.push_back(PutSetting{"quarantine/" + fault.gpu_uuid.str(), reason});
   effects.audit(now, "agent", "quarantine", fault.gpu_uuid.str(), reason);
@@ -234,6 +238,17 @@ void Orchestrator::on_gpu_fault(const NodeId& node, const GpuFaultEvent& fault, 
   }
   needs_plan_ = effects.view_changed = true;
   log::warn("orchestrator", "GPU quarantined by its node", {{"node", node.str()}, {"gpu", fault.gpu_uuid.str()}, {"reason", reason}});
+}
+
+// Ends the quarantine for that fault. One that a person ordered, or for another fault, stays.
+void Orchestrator::on_gpu_recovered(const NodeId& node, const GpuRecoveredEvent& recovered, Time now, Effects& effects) {
+  const GpuRecord* gpu = cluster_.find_gpu(recovered.gpu_uuid);
+  if (gpu == nullptr || gpu->node != node || !gpu->quarantine || !gpu->quarantine->starts_with(recovered.fault + ": ")) return;
+  cluster_.set_quarantine(recovered.gpu_uuid, std::nullopt);
+  effects.writes.push_back(PutSetting{"quarantine/" + recovered.gpu_uuid.str(), std::nullopt});
+  effects.audit(now, "agent", "clear", recovered.gpu_uuid.str(), recovered.message);
+  needs_plan_ = effects.view_changed = true;
+  log::info("orchestrator", "GPU back in service", {{"node", node.str()}, {"gpu", recovered.gpu_uuid.str()}, {"reason", recovered.message}});
 }
 
 void Orchestrator::on_refused(const NodeId& node, const RefusedEvent& refused, Time now, Effects& effects) {

@@ -165,6 +165,7 @@ class Orchestrator {
   void on_heartbeat(const AgentEvent& event, const HeartbeatEvent& heartbeat, Time now, Effects& effects);
   void on_report(const NodeId& node, const AttemptReport& report, Time now, Effects& effects);
   void on_gpu_fault(const NodeId& node, const GpuFaultEvent& fault, Time now, Effects& effects);
+  void on_gpu_recovered(const NodeId& node, const GpuRecoveredEvent& recovered, Time now, Effects& effects);
   void on_refused(const NodeId& node, const RefusedEvent& refused, Time now, Effects& effects);
   void on_log(const LogEvent& log, Effects& effects);
   void end_attempt(Job& job, Attempt& attempt, const ExitStatus& exit, Time ended_at, Time now, Effects& effects);
@@ -213,6 +214,7 @@ class Orchestrator {
   std::map<std::pair<std::string, std::string>, JobId> by_key_;  // (user, idempotency key), while shown
   std::map<JobId, std::shared_ptr<const WaitRecord>> waiting_;
   std::map<JobId, std::shared_ptr<const PlacementRecord>> placements_;
+  std::map<GpuUuid, std::string> gpu_faults_;  // what a node said last of each GPU, acted upon
   std::map<std::pair<AttemptId, std::string>, Outstanding> outstanding_;
   std::map<AttemptId, Time> missing_since_;
   bool watches_placed_ = false;

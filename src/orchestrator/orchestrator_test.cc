@@ -316,6 +316,21 @@ TEST_F(OrchestratorTest, AnAttemptThatNeverRanIsTriedAgainButNotForEver) {
   EXPECT_EQ(job(id).attempts.size(), 5u);
 }
 
+TEST_F(OrchestratorTest, AGpuThatIsWellAgainComesBackOnlyFromTheQuarantineForThatFault) {
+  join(2);
+  const auto say = [&](auto body) { step({AgentInput{{NodeId("n1"), "i1", std::move(body)}}}); };
+  const GpuUuid gpu("GPU-1");
+  say(GpuFaultEvent{gpu, "hung", "a call did not return"});
+  say(GpuRecoveredEvent{gpu, "xid", "clean"});
+  EXPECT_TRUE(disk_.settings.contains("quarantine/GPU-1"));
+  say(GpuRecoveredEvent{gpu, "hung", "clean"});
+  EXPECT_FALSE(disk_.settings.contains("quarantine/GPU-1"));
+  say(GpuFaultEvent{gpu, "hung", "a call did not return"});
+  EXPECT_FALSE(disk_.settings.contains("quarantine/GPU-1")) << "old words, said again";
+  say(GpuFaultEvent{gpu, "hung", "another call did not return"});
+  EXPECT_EQ(disk_.settings.at("quarantine/GPU-1"), "hung: another call did not return");
+}
+
 TEST_F(OrchestratorTest, AFaultThatANodeMeasuredTakesThatOneGpuOutOfService) {
   join(2);
   const auto fault = [](const std::string& gpu, const std::string& kind) {

@@ -18,9 +18,17 @@ Sampler::Sampler(NodeId node, GpuDriver& driver, const Clock& clock, SamplerOpti
       on_inventory_(std::move(on_inventory)) {
   AETHER_ASSERT(options_.interval.count() > 0);
   AETHER_ASSERT(options_.enumerate_interval >= options_.interval);
+  fast_period_ = options_.fast_interval;
+  counters_.fast_period_s = std::chrono::duration<double>(fast_period_).count();
 }
 
 Sampler::~Sampler() { stop(); }
+
+template <class Update>
+void Sampler::count(Update update) {
+  std::lock_guard lock(mutex_);
+  update(counters_);
+}
 
 void Sampler::start() {
   AETHER_ASSERT(!thread_.joinable());
@@ -40,21 +48,71 @@ void Sampler::stop() {
   if (thread_.joinable()) thread_.join();
 }
 
+namespace {
+
+// The next moment of the grid after `now`; how many were jumped over.
+std::uint64_t step_grid(Mono& next, Duration period, Mono now) {
+  next += period;
+  if (now <= next) return 0;
+  const auto missed = (now - next) / period + 1;
+  next += missed * period;
+  return static_cast<std::uint64_t>(missed);
+}
+
+}  // namespace
+
 // Ticks lie on a grid, so a slow round shifts no later one; a round longer than the interval skips the ticks it
 // covered.
 void Sampler::run() {
   Mono next = clock_.mono();
+  Mono next_fast = next + fast_period_;
   std::unique_lock lock(mutex_);
   while (!stopping_) {
     lock.unlock();
-    tick();
-    const Mono now = clock_.mono();
-    next += options_.interval;
-    if (now > next) next += ((now - next) / options_.interval + 1) * Duration(options_.interval);
+    const bool whole = clock_.mono() >= next;
+    if (whole) {
+      tick();
+      step_grid(next, options_.interval, clock_.mono());
+    }
+    if (has_fast_tier() && clock_.mono() >= next_fast) {
+      if (!whole) tick_fast();  // a whole round stands for the fast one at its moment
+      const auto missed = step_grid(next_fast, fast_period_, clock_.mono());
+      count([&](SamplerCounters& counters) { counters.fast_missed += missed; });
+    }
     lock.lock();
-    for (Duration left = next - clock_.mono(); left.count() > 0 && !stopping_; left = next - clock_.mono())
+    const Mono wake = has_fast_tier() ? std::min(next, next_fast) : next;
+    for (Duration left = wake - clock_.mono(); left.count() > 0 && !stopping_; left = wake - clock_.mono())
       wake_.wait_for(lock, left);
   }
+}
+
+void Sampler::tick_fast() {
+  const Mono begin = clock_.mono();
+  for (const GpuInfo& gpu : gpus_) {
+    if (lost_.contains(gpu.gpu_uuid)) continue;
+    const Time time = clock_.now();
+    Result<GpuSample> sample = driver_.read_fast(gpu.gpu_uuid);
+    if (!sample) continue;  // the next whole round finds out what it means
+    sample->node = node_;
+    sample->sample_time = time;
+    count([](SamplerCounters& counters) { ++counters.fast_readings; });
+    if (on_reading_) on_reading_(*sample, driver_.detail(gpu.gpu_uuid).value_or(GpuDetail{}), ReadTier::kFast);
+  }
+  adapt_fast_period(clock_.mono() - begin);
+}
+
+void Sampler::adapt_fast_period(Duration took) {
+  constexpr int kSlowRounds = 10, kGoodRounds = 600;
+  const bool slow = took > fast_period_ / 5;
+  slow_rounds_ = slow ? slow_rounds_ + 1 : 0;
+  good_rounds_ = took > fast_period_ / 20 ? 0 : good_rounds_ + 1;
+  Duration period = fast_period_;
+  if (slow_rounds_ >= kSlowRounds) period = std::min<Duration>(2 * period, options_.interval);
+  if (good_rounds_ >= kGoodRounds) period = std::max<Duration>(period / 2, options_.fast_interval);
+  if (period == fast_period_) return;
+  fast_period_ = period;
+  slow_rounds_ = good_rounds_ = 0;
+  count([&](SamplerCounters& counters) { counters.fast_period_s = std::chrono::duration<double>(period).count(); });
 }
 
 void Sampler::tick() {
@@ -125,17 +183,12 @@ bool Sampler::read_one(const GpuInfo& gpu) {
     return false;
   }
   sample->node = node_;
-  sample->sample_seq = ++sequence_[gpu.gpu_uuid];
+  sample->sample_seq = ++sequence_.try_emplace(gpu.gpu_uuid, options_.last_sequence).first->second;
   sample->sample_time = time;
   count([](SamplerCounters& counters) { ++counters.samples; });
+  if (on_reading_) on_reading_(*sample, driver_.detail(gpu.gpu_uuid).value_or(GpuDetail{}), ReadTier::kState);
   on_sample_(*std::move(sample));
   return true;
-}
-
-template <class Update>
-void Sampler::count(Update update) {
-  std::lock_guard lock(mutex_);
-  update(counters_);
 }
 
 SamplerCounters Sampler::counters() const {

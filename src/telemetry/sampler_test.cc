@@ -217,5 +217,47 @@ TEST(SamplerThread, SamplesUntilStopped) {
   EXPECT_EQ(samples, at_stop);
 }
 
+TEST_F(SamplerTest, FastReadingsGoToTheirListenerAlone) {
+  int fast = 0, state = 0;
+  std::size_t handed_on = 0;
+  Sampler tiered(
+      NodeId("n1"), driver, clock, {.fast_interval = milliseconds(100)}, [&](GpuSample) { ++handed_on; },
+      [](std::vector<GpuInfo>) {});
+  tiered.set_on_reading([&](const GpuSample& sample, const GpuDetail&, ReadTier tier) {
+    EXPECT_EQ(sample.node.str(), "n1");
+    ++(tier == ReadTier::kFast ? fast : state);
+  });
+  tiered.tick();
+  for (int i = 0; i < 9; ++i) tiered.tick_fast();
+  EXPECT_EQ(handed_on, 3u);
+  EXPECT_EQ(state, 3);
+  EXPECT_EQ(fast, 27);
+  EXPECT_EQ(tiered.counters().fast_readings, 27u);
+}
+
+TEST_F(SamplerTest, FastTierSlowsDownWithASlowDriverAndComesBack) {
+  Sampler tiered(
+      NodeId("n1"), driver, clock, {.fast_interval = milliseconds(100)}, [](GpuSample) {}, [](std::vector<GpuInfo>) {});
+  tiered.tick();
+  driver.read_takes = milliseconds(30);
+  for (int i = 0; i < 10; ++i) tiered.tick_fast();
+  EXPECT_DOUBLE_EQ(tiered.counters().fast_period_s, 0.2);
+  for (int i = 0; i < 100; ++i) tiered.tick_fast();
+  EXPECT_DOUBLE_EQ(tiered.counters().fast_period_s, 0.8);  // 90 ms of reading are less than a fifth of it
+  driver.read_takes = milliseconds(0);
+  for (int i = 0; i < 3000; ++i) tiered.tick_fast();
+  EXPECT_DOUBLE_EQ(tiered.counters().fast_period_s, 0.1);
+}
+
+TEST_F(SamplerTest, FastReadingThatFailsIsNoLoss) {
+  Sampler tiered(
+      NodeId("n1"), driver, clock, {.fast_interval = milliseconds(100)}, [](GpuSample) {}, [](std::vector<GpuInfo>) {});
+  tiered.tick();
+  driver.lost.insert(uuid_of(1));
+  tiered.tick_fast();
+  EXPECT_EQ(tiered.counters().fast_readings, 2u);
+  EXPECT_EQ(tiered.counters().failed_reads, 0u);
+}
+
 }  // namespace
 }  // namespace aether

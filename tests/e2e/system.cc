@@ -11,6 +11,8 @@
 #include <fstream>
 #include <thread>
 
+#include <fmt/format.h>
+
 #include "bus/nats/test_server.h"
 #include "store/postgres/test_server.h"
 
@@ -108,11 +110,11 @@ std::vector<std::string> System::command(const std::string& part) const {
   const bool second = part == kSecondAgent;
   const std::string role = mode_ == Mode::kEmbedded ? "up" : second ? "agent" : part;
   const auto address = [](const std::string& known) { return known.empty() ? std::string("127.0.0.1:0") : host_port(known); };
+  const std::string gpus = options_.gpus.empty() ? fmt::format("simulated:{},seed={}", gpus_, second ? 8 : 7) : options_.gpus;
   std::vector<std::string> out = {AETHER_BIN_DIR "/aether", role, "--state-dir", second ? second_state_directory() : state_,
                                   "--log-format", "json", "--listen-api", address(api_), "--listen-dashboard", address(dashboard_),
                                   "--listen-ai", address(ai_), "--listen-metrics", address(second ? "" : metrics_),
-                                  "--node", second ? "n2" : "n1",
-                                  "--gpus", "simulated:" + std::to_string(gpus_) + (second ? ",seed=8" : ",seed=7")};
+                                  "--node", second ? "n2" : "n1", "--gpus", gpus};
   if (geteuid() == 0) {
     out.push_back("--executor-run-as");
     out.push_back("nobody");

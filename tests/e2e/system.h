@@ -35,6 +35,7 @@ struct PartOptions {
 struct SystemOptions {
   std::string nats_host = "127.0.0.1";
   std::string state_directory;  // empty: in the system's own folder
+  std::string gpus;             // the setting; empty: simulated ones
   std::map<std::string, PartOptions> parts;
 };
 
@@ -83,6 +84,7 @@ class System {
 
   const std::string& folder() const { return folder_; }       // jobs may write into it
   const std::string& token() const { return token_; }
+  const std::string& metrics_url() const { return metrics_; }  // the agent's
   const std::string& api_url() const { return api_; }
   const std::string& state_directory() const { return state_; }  // of all parts but the second agent
   std::string nats_url() const;

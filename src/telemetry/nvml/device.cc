@@ -11,6 +11,8 @@
 namespace aether::nvml {
 namespace {
 
+constexpr std::uint32_t kHighestPcie = 64;  // of generations and lanes
+
 std::optional<std::string> architecture_name(std::uint32_t number) {
   switch (number) {
     case 2: return "kepler";
@@ -36,8 +38,7 @@ std::optional<int> whole(std::optional<double> value) {
 Device::Device(const Library& library, DeviceHandle handle, GpuUuid uuid, int gpu_index)
     : functions_(library.functions()),
       handle_(handle),
-      fields_{kFieldEccSingleBitVolatile, kFieldEccDoubleBitVolatile, kFieldMemoryTemperature,  kFieldEnergy,
-              kFieldPcieReplay,           kFieldPowerAverage,         kFieldPowerLimitEnforced} {
+      mig_(library.functions(), handle) {
   info_.gpu_uuid = std::move(uuid);
   info_.gpu_index = gpu_index;
   info_.source = GpuSource::kNvml;
@@ -100,67 +101,126 @@ CallOutcome Device::attach() {
   GpuSample first;
   read_memory(first);
   info_.memory_total_mb = first.memory_total_mb.value_or(0);
+  if (!outcome_.ended()) read_static();
   return outcome_;
 }
 
-CallOutcome Device::read(GpuSample& sample, bool with_processes) {
+// What is shown beside the readings and never changes while the library is loaded.
+void Device::read_static() {
+  using D = GpuDetailField;
+  std::array<char, 64> text{};
+  const auto length = static_cast<std::uint32_t>(text.size() - 1);
+  if (ask(Feature::kSerial, functions_.serial, text.data(), length)) detail_.serial = text.data();
+  if (ask(Feature::kVbios, functions_.vbios_version, text.data(), length)) detail_.vbios_version = text.data();
+  std::uint32_t number = 0;
+  if (ask(Feature::kMaxClock, functions_.max_clock, kClockSm, &number)) detail_.set(D::kClockSmMaxMhz, megahertz(number));
+  if (ask(Feature::kThreshold, functions_.temperature_threshold, kThresholdGpuMax, &number))
+    detail_.set(D::kTemperatureMaxC, celsius(number));
+  if (ask(Feature::kThreshold, functions_.temperature_threshold, kThresholdMemoryMax, &number))
+    detail_.set(D::kTemperatureMemMaxC, celsius(number));
+  if (ask(Feature::kPcieGeneration, functions_.pcie_generation_max, &number) && number <= kHighestPcie)
+    detail_.set(D::kPcieLinkGenMax, number);
+  if (ask(Feature::kPcieWidth, functions_.pcie_width_max, &number) && number <= kHighestPcie)
+    detail_.set(D::kPcieLinkWidthMax, number);
+  read_fields(FieldTier::kStatic, sample_);
+  gpm_ = GpmReader::open(functions_, handle_);
+}
+
+CallOutcome Device::read(ReadTier tier, bool with_slow, Mono now) {
   outcome_ = {};
-  sample.gpu_uuid = info_.gpu_uuid;
-  sample.gpu_index = info_.gpu_index;
-  sample.gpu_name = info_.gpu_name;
-  read_utilization(sample);
-  read_memory(sample);
-  read_fields(sample);
-  read_temperature(sample);
-  read_power(sample);
-  read_clocks(sample);
-  read_errors(sample);
-  if (with_processes) read_processes();
-  sample.processes = processes_;
-  sample.xid_last = xid_;
-  sample.xid_last_time = xid_time_;
+  clear(tier);
+  sample_.gpu_uuid = info_.gpu_uuid;
+  sample_.gpu_index = info_.gpu_index;
+  sample_.gpu_name = info_.gpu_name;
+  read_utilization(sample_);
+  read_memory(sample_);
+  read_fields(FieldTier::kFast, sample_);
+  read_power(sample_);
+  detail_.fast_at = now;
+  if (tier == ReadTier::kState) {
+    read_state(now);
+    if (with_slow && !outcome_.ended()) read_slow(now);
+  }
+  sample_.processes = processes_;
+  sample_.xid_last = xid_;
+  sample_.xid_last_time = xid_time_;
   return outcome_;
 }
 
-// One call for many values; ids that the device does not know are left out of the next one.
-void Device::read_fields(GpuSample& sample) {
-  std::array<FieldValue, 8> values{};
-  const std::size_t count = std::min(fields_.size(), values.size());
-  if (count == 0) return;
-  for (std::size_t i = 0; i < count; ++i) {
-    values[i].id = fields_[i];
+// Nothing of an earlier reading may pass for this one's.
+void Device::clear(ReadTier tier) {
+  if (tier == ReadTier::kState) {
+    sample_ = GpuSample{};
+  } else {
+    sample_.utilization_gpu = sample_.utilization_memory_controller = std::nullopt;
+    sample_.memory_used_mb = sample_.memory_total_mb = sample_.memory_reserved_mb = std::nullopt;
+    sample_.power_draw_w.reset();
+    sample_.energy_total_mj.reset();
+  }
+  for (const FieldRow& row : field_rows())
+    if (row.detail != GpuDetailField::kCount &&
+        (row.tier == FieldTier::kFast || (row.tier == FieldTier::kState && tier == ReadTier::kState)))
+      detail_.set(row.detail, std::nullopt);
+}
+
+void Device::read_state(Mono now) {
+  read_fields(FieldTier::kState, sample_);
+  read_power_limit(sample_);
+  read_codecs(sample_);
+  read_temperature(sample_);
+  read_clocks(sample_);
+  read_errors(sample_);
+  MarginTemperatureV1 margin{.version = kMarginTemperatureV1Version, .margin_c = 0};
+  detail_.set(GpuDetailField::kTemperatureMarginC,
+              ask(Feature::kMargin, functions_.margin_temperature, &margin) ? celsius(margin.margin_c) : std::nullopt);
+  if (gpm_ && !outcome_.ended()) gpm_->read(now, detail_);
+  detail_.state_at = now;
+}
+
+void Device::read_slow(Mono now) {
+  using D = GpuDetailField;
+  read_processes();
+  std::uint32_t value = 0, period_us = 0;
+  const auto small = [&](bool there) { return there && value <= kHighestPcie ? std::optional<double>(value) : std::nullopt; };
+  detail_.set(D::kPcieLinkGen, small(ask(Feature::kPcieGeneration, functions_.pcie_generation, &value)));
+  detail_.set(D::kPcieLinkWidth, small(ask(Feature::kPcieWidth, functions_.pcie_width, &value)));
+  detail_.set(D::kClockVideoMhz, ask(Feature::kClockVideo, functions_.clock, kClockVideo, &value) ? megahertz(value) : std::nullopt);
+  detail_.set(D::kUtilizationJpgPct, ask(Feature::kJpg, functions_.jpg_utilization, &value, &period_us) ? percent(value) : std::nullopt);
+  detail_.set(D::kUtilizationOfaPct, ask(Feature::kOfa, functions_.ofa_utilization, &value, &period_us) ? percent(value) : std::nullopt);
+  Bar1Memory bar1{};
+  const bool has_bar1 = ask(Feature::kBar1, functions_.bar1_memory, &bar1) && bar1.used <= bar1.total;
+  const auto mebibytes = [&](std::uint64_t bytes) {
+    const auto whole_mb = has_bar1 ? mebibytes_of_bytes(bytes) : std::nullopt;
+    return whole_mb ? std::optional(static_cast<double>(*whole_mb)) : std::nullopt;
+  };
+  detail_.set(D::kBar1UsedMb, mebibytes(bar1.used));
+  detail_.set(D::kBar1TotalMb, mebibytes(bar1.total));
+  detail_.mig = mig_.read(now);
+  detail_.slow_at = now;
+}
+
+// One call for many values; rows that the device does not know are left out of the next one.
+void Device::read_fields(FieldTier tier, GpuSample& sample) {
+  const std::vector<const FieldRow*> rows = fields_.rows(tier);
+  std::array<FieldValue, kMaxFieldsPerTier> values{};
+  if (rows.empty()) return;
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    values[i].id = rows[i]->id;
+    values[i].scope = rows[i]->scope;
     values[i].result = kUnknown;
   }
-  if (!ask(Feature::kFields, functions_.field_values, static_cast<std::int32_t>(count), values.data())) return;
+  if (!ask(Feature::kFields, functions_.field_values, static_cast<std::int32_t>(rows.size()), values.data())) return;
   --outcome_.values;  // the call alone is no value; each good field is one
-  for (std::size_t i = 0; i < count; ++i) {
+  for (std::size_t i = 0; i < rows.size(); ++i) {
     const CodeClass code_class = classify(values[i].result);
     if (code_class == CodeClass::kOk) {
       ++outcome_.values;
-      take_field(values[i], sample);
+      fields_.take(*rows[i], values[i], sample, detail_);
     } else if (code_class == CodeClass::kSkipMetric || code_class == CodeClass::kOwnBug) {
-      std::erase(fields_, values[i].id);  // libraries answer an id of the future with INVALID_ARGUMENT
+      fields_.forget(*rows[i]);  // libraries answer an id of the future with INVALID_ARGUMENT
     } else if (!outcome_.ended()) {
       accept(Feature::kFields, values[i].result);
     }
-  }
-}
-
-void Device::take_field(const FieldValue& field, GpuSample& sample) {
-  if (field.id == kFieldMemoryTemperature) {
-    sample.temperature_mem_c = memory_temperature(field);
-    return;
-  }
-  const std::optional<std::uint64_t> value = unsigned_value(field);
-  if (!value) return;
-  switch (field.id) {
-    case kFieldEccSingleBitVolatile: sample.ecc_sbe_volatile_total = value; break;
-    case kFieldEccDoubleBitVolatile: sample.ecc_dbe_volatile_total = value; break;
-    case kFieldEnergy: sample.energy_total_mj = value; break;
-    case kFieldPcieReplay: sample.pcie_replay_total = value; break;
-    case kFieldPowerAverage: sample.power_draw_w = watts_of_milliwatts(*value); break;
-    case kFieldPowerLimitEnforced: sample.power_limit_w = watts_of_milliwatts(*value); break;
-    default: break;
   }
 }
 
@@ -170,6 +230,9 @@ void Device::read_utilization(GpuSample& sample) {
     sample.utilization_gpu = percent(utilization.gpu);
     sample.utilization_memory_controller = percent(utilization.memory);
   }
+}
+
+void Device::read_codecs(GpuSample& sample) {
   std::uint32_t value = 0, period_us = 0;
   if (ask(Feature::kEncoder, functions_.encoder_utilization, &value, &period_us))
     sample.utilization_encoder_pct = percent(value);
@@ -208,11 +271,15 @@ void Device::read_power(GpuSample& sample) {
   std::uint32_t value = 0;
   if (!sample.power_draw_w && ask(Feature::kPowerUsage, functions_.power_usage, &value))
     sample.power_draw_w = watts_of_milliwatts(value);
-  if (!sample.power_limit_w && ask(Feature::kPowerLimit, functions_.power_limit, &value))
-    sample.power_limit_w = watts_of_milliwatts(value);
   std::uint64_t energy_mj = 0;
   if (!sample.energy_total_mj && ask(Feature::kEnergy, functions_.energy, &energy_mj))
     sample.energy_total_mj = real_value(energy_mj);
+}
+
+void Device::read_power_limit(GpuSample& sample) {
+  std::uint32_t value = 0;
+  if (!sample.power_limit_w && ask(Feature::kPowerLimit, functions_.power_limit, &value))
+    sample.power_limit_w = watts_of_milliwatts(value);
 }
 
 void Device::read_clocks(GpuSample& sample) {

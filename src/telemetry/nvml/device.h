@@ -8,7 +8,11 @@
 
 #include "base/clock.h"
 #include "model/gpu.h"
+#include "telemetry/gpu_driver.h"
+#include "telemetry/nvml/fields.h"
+#include "telemetry/nvml/gpm.h"
 #include "telemetry/nvml/library.h"
+#include "telemetry/nvml/mig.h"
 #include "telemetry/nvml/process_list.h"
 #include "telemetry/nvml/return_code.h"
 
@@ -35,9 +39,11 @@ class Device {
   // The static values. Call once before read().
   CallOutcome attach();
 
-  // One reading into `sample`; fields that the device does not give stay absent. Process lists are asked for when
-  // `with_processes`, else the last list is repeated.
-  CallOutcome read(GpuSample& sample, bool with_processes);
+  // One reading into sample() and detail(); what the device does not give is absent there. Beyond kState, what changes
+  // rarely and the process lists are read anew when `with_slow`; otherwise they keep their last values.
+  CallOutcome read(ReadTier tier, bool with_slow, Mono now);
+  const GpuSample& sample() const { return sample_; }
+  const GpuDetail& detail() const { return detail_; }
 
   void set_xid(std::int64_t xid, Time time);
   std::optional<std::int64_t> xid() const { return xid_; }
@@ -50,6 +56,7 @@ class Device {
     kUtilization, kMemoryV2, kMemoryV1, kTemperatureV, kTemperature, kPowerUsage, kPowerLimit, kEnergy,
     kClockGraphics, kClockSm, kClockMemory, kPerformanceState, kClocksEventReasons, kFanSpeed, kEncoder, kDecoder,
     kEcc, kPcieReplay, kFields, kComputeProcesses, kGraphicsProcesses, kMpsProcesses,
+    kSerial, kVbios, kBar1, kMargin, kPcieGeneration, kPcieWidth, kJpg, kOfa, kClockVideo,
     kCount
   };
 
@@ -58,12 +65,17 @@ class Device {
   bool accept(Feature feature, Return code);
   bool is_off(Feature feature) const { return off_.test(static_cast<std::size_t>(feature)); }
 
-  void read_fields(GpuSample& sample);
-  void take_field(const FieldValue& field, GpuSample& sample);
+  void read_static();
+  void clear(ReadTier tier);
+  void read_state(Mono now);
+  void read_slow(Mono now);
+  void read_fields(FieldTier tier, GpuSample& sample);
   void read_memory(GpuSample& sample);
   void read_temperature(GpuSample& sample);
   void read_utilization(GpuSample& sample);
+  void read_codecs(GpuSample& sample);
   void read_power(GpuSample& sample);
+  void read_power_limit(GpuSample& sample);
   void read_clocks(GpuSample& sample);
   void read_errors(GpuSample& sample);
   void read_processes();
@@ -74,7 +86,11 @@ class Device {
   GpuInfo info_;
   std::bitset<static_cast<std::size_t>(Feature::kCount)> off_;
   std::bitset<32> complained_;            // return codes already logged
-  std::vector<std::uint32_t> fields_;     // field ids still asked for
+  Fields fields_;
+  GpuSample sample_;
+  GpuDetail detail_;
+  std::unique_ptr<GpmReader> gpm_;        // null without profiling metrics
+  MigReader mig_;
   CallOutcome outcome_;
   ProcessLister lister_;
   std::optional<std::vector<GpuProcess>> processes_;

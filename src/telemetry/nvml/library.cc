@@ -99,6 +99,30 @@ Result<void> Library::resolve() {
   find(handle_, f.event_set_wait, "nvmlEventSetWait_v2");
   find(handle_, f.supported_events, "nvmlDeviceGetSupportedEventTypes");
   find(handle_, f.register_events, "nvmlDeviceRegisterEvents");
+  find_first(handle_, f.device_by_bus_id, {"nvmlDeviceGetHandleByPciBusId_v2", "nvmlDeviceGetHandleByPciBusId"});
+  find(handle_, f.index, "nvmlDeviceGetIndex");
+  find(handle_, f.serial, "nvmlDeviceGetSerial");
+  find(handle_, f.vbios_version, "nvmlDeviceGetVbiosVersion");
+  find(handle_, f.bar1_memory, "nvmlDeviceGetBAR1MemoryInfo");
+  find(handle_, f.margin_temperature, "nvmlDeviceGetMarginTemperature");
+  find(handle_, f.pcie_generation, "nvmlDeviceGetCurrPcieLinkGeneration");
+  find(handle_, f.pcie_width, "nvmlDeviceGetCurrPcieLinkWidth");
+  find(handle_, f.pcie_generation_max, "nvmlDeviceGetMaxPcieLinkGeneration");
+  find(handle_, f.pcie_width_max, "nvmlDeviceGetMaxPcieLinkWidth");
+  find(handle_, f.jpg_utilization, "nvmlDeviceGetJpgUtilization");
+  find(handle_, f.ofa_utilization, "nvmlDeviceGetOfaUtilization");
+  find(handle_, f.gpm_query_support, "nvmlGpmQueryDeviceSupport");
+  find(handle_, f.gpm_sample_alloc, "nvmlGpmSampleAlloc");
+  find(handle_, f.gpm_sample_free, "nvmlGpmSampleFree");
+  find(handle_, f.gpm_sample_get, "nvmlGpmSampleGet");
+  find(handle_, f.gpm_mig_sample_get, "nvmlGpmMigSampleGet");
+  find(handle_, f.gpm_metrics_get, "nvmlGpmMetricsGet");
+  find(handle_, f.mig_mode, "nvmlDeviceGetMigMode");
+  find(handle_, f.mig_max_count, "nvmlDeviceGetMaxMigDeviceCount");
+  find(handle_, f.mig_device_by_index, "nvmlDeviceGetMigDeviceHandleByIndex");
+  find(handle_, f.gpu_instance_id, "nvmlDeviceGetGpuInstanceId");
+  find(handle_, f.compute_instance_id, "nvmlDeviceGetComputeInstanceId");
+  find(handle_, f.attributes, "nvmlDeviceGetAttributes_v2");
 
   if (f.init && f.shutdown && f.device_count && f.device_by_index && f.name && f.uuid && (f.memory_v2 || f.memory_v1))
     return {};

@@ -49,6 +49,30 @@ struct Functions {
   Return (*event_set_wait)(EventSetHandle, EventData*, std::uint32_t timeout_ms);
   Return (*supported_events)(DeviceHandle, std::uint64_t* mask);
   Return (*register_events)(DeviceHandle, std::uint64_t mask, EventSetHandle);
+  Return (*device_by_bus_id)(const char* bus_id, DeviceHandle* device);
+  Return (*index)(DeviceHandle, std::uint32_t*);
+  Return (*serial)(DeviceHandle, char* text, std::uint32_t length);
+  Return (*vbios_version)(DeviceHandle, char* text, std::uint32_t length);
+  Return (*bar1_memory)(DeviceHandle, Bar1Memory*);
+  Return (*margin_temperature)(DeviceHandle, MarginTemperatureV1*);
+  Return (*pcie_generation)(DeviceHandle, std::uint32_t*);
+  Return (*pcie_width)(DeviceHandle, std::uint32_t*);
+  Return (*pcie_generation_max)(DeviceHandle, std::uint32_t*);
+  Return (*pcie_width_max)(DeviceHandle, std::uint32_t*);
+  Return (*jpg_utilization)(DeviceHandle, std::uint32_t* percent, std::uint32_t* period_us);
+  Return (*ofa_utilization)(DeviceHandle, std::uint32_t* percent, std::uint32_t* period_us);
+  Return (*gpm_query_support)(DeviceHandle, GpmSupport*);
+  Return (*gpm_sample_alloc)(GpmSample*);
+  Return (*gpm_sample_free)(GpmSample);
+  Return (*gpm_sample_get)(DeviceHandle, GpmSample);
+  Return (*gpm_mig_sample_get)(DeviceHandle, std::uint32_t gpu_instance, GpmSample);
+  Return (*gpm_metrics_get)(GpmMetricsGet*);
+  Return (*mig_mode)(DeviceHandle, std::uint32_t* current, std::uint32_t* pending);
+  Return (*mig_max_count)(DeviceHandle, std::uint32_t*);
+  Return (*mig_device_by_index)(DeviceHandle, std::uint32_t index, DeviceHandle* mig);
+  Return (*gpu_instance_id)(DeviceHandle, std::uint32_t*);
+  Return (*compute_instance_id)(DeviceHandle, std::uint32_t*);
+  Return (*attributes)(DeviceHandle, DeviceAttributes*);
 };
 
 class Library {

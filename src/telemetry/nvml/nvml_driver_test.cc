@@ -1,15 +1,14 @@
 #include "telemetry/nvml/nvml_driver.h"
 
 #include <stdlib.h>
-#include <unistd.h>
 
-#include <filesystem>
-#include <fstream>
 #include <thread>
 
 #include <gmock/gmock.h>
 
 #include "telemetry/contract_test.h"
+#include "telemetry/nvml/fake_control_test.h"
+#include "telemetry/nvml/supervised_driver.h"
 #include "telemetry/sampler.h"
 
 namespace aether {
@@ -17,40 +16,6 @@ namespace {
 
 using std::chrono::seconds;
 using testing::HasSubstr;
-
-// The file that tells the fake library how to behave.
-class FakeControl {
- public:
-  FakeControl() {
-    path_ = (std::filesystem::temp_directory_path() / ("aether-fake-nvml-" + std::to_string(getpid()))).string();
-    set({});
-    setenv("AETHER_FAKE_NVML", path_.c_str(), 1);
-  }
-  ~FakeControl() {
-    unsetenv("AETHER_FAKE_NVML");
-    std::filesystem::remove(path_);
-  }
-  FakeControl(const FakeControl&) = delete;
-
-  void set(const std::vector<std::string>& lines) {
-    lines_ = lines;
-    std::ofstream file(path_ + ".new");
-    file << "# " << std::string(++generation_, '.') << "\n";  // another size each time: clocks of files are coarse
-    for (const std::string& line : lines) file << line << "\n";
-    file.close();
-    std::filesystem::rename(path_ + ".new", path_);
-  }
-  void add(const std::string& line) {
-    std::vector<std::string> lines = lines_;
-    lines.push_back(line);
-    set(lines);
-  }
-
- private:
-  std::string path_;
-  std::vector<std::string> lines_;
-  std::size_t generation_ = 0;
-};
 
 class FakeSubject : public GpuDriverSubject {
  public:
@@ -89,6 +54,29 @@ class RealSubject : public GpuDriverSubject {
   std::unique_ptr<NvmlDriver> driver_;
 };
 
+// The same library in a process of its own.
+SupervisedNvmlOptions supervised_options(const std::string& library) {
+  SupervisedNvmlOptions options;
+  options.command = {AETHER_FAKE_NVML_WORKER, {"worker", "nvml-worker", library}};
+  return options;
+}
+
+class SupervisedSubject : public GpuDriverSubject {
+ public:
+  explicit SupervisedSubject(const char* library) : driver_(SupervisedNvmlDriver::open(supervised_options(library), clock_).value()) {}
+  GpuDriver& driver() override { return *driver_; }
+  void advance_one_second() override {}  // the fake library's counters rise with every call
+  bool lose_gpu(int gpu_index) override {
+    control_.add("gpu." + std::to_string(gpu_index) + ".error 15");
+    return true;
+  }
+
+ private:
+  FakeControl control_;
+  SystemClock clock_;
+  std::unique_ptr<SupervisedNvmlDriver> driver_;
+};
+
 std::unique_ptr<GpuDriverSubject> make_fake() { return std::make_unique<FakeSubject>(AETHER_FAKE_NVML_LIBRARY); }
 std::unique_ptr<GpuDriverSubject> make_old() { return std::make_unique<FakeSubject>(AETHER_FAKE_NVML_OLD_LIBRARY); }
 std::unique_ptr<GpuDriverSubject> make_real() { return std::make_unique<RealSubject>(); }
@@ -96,6 +84,11 @@ std::unique_ptr<GpuDriverSubject> make_real() { return std::make_unique<RealSubj
 INSTANTIATE_TEST_SUITE_P(NvmlFake, GpuDriverContract, testing::Values(&make_fake));
 INSTANTIATE_TEST_SUITE_P(NvmlFakeOf2020, GpuDriverContract, testing::Values(&make_old));
 INSTANTIATE_TEST_SUITE_P(NvmlReal, GpuDriverContract, testing::Values(&make_real));
+
+std::unique_ptr<GpuDriverSubject> make_supervised() { return std::make_unique<SupervisedSubject>(AETHER_FAKE_NVML_LIBRARY); }
+std::unique_ptr<GpuDriverSubject> make_supervised_old() { return std::make_unique<SupervisedSubject>(AETHER_FAKE_NVML_OLD_LIBRARY); }
+INSTANTIATE_TEST_SUITE_P(NvmlSupervised, GpuDriverContract, testing::Values(&make_supervised));
+INSTANTIATE_TEST_SUITE_P(NvmlSupervisedOf2020, GpuDriverContract, testing::Values(&make_supervised_old));
 
 class NvmlDriverTest : public testing::Test {
  protected:

@@ -4,157 +4,17 @@
 //
 // FAKE_NVML_BRANCH names the header whose functions it has: 130 all; 110 those of 2020; 0 one without a function that
 // every driver has.
-#include <array>
-#include <cstring>
-#include <set>
-#include <sstream>
 #include <string>
-#include <vector>
 
-#include "telemetry/nvml/fake/control.h"
+#include "telemetry/nvml/fake/world.h"
 
-#ifndef FAKE_NVML_BRANCH
-#define FAKE_NVML_BRANCH 130
-#endif
-
-namespace {
-
-constexpr int kMaxGpus = 64;
-constexpr std::int64_t kMiB = 1 << 20;
-
-fake_nvml::Control control;
-int init_count = 0;
-int generation = 0;  // handles of an earlier one are invalid
-std::array<std::array<char, kMaxGpus>, 2> handles;  // their addresses are the device handles
-
-struct EventSet {
-  std::set<int> gpus;
-  std::array<std::string, kMaxGpus> seen;
-};
-
-int gpu_of(void* device) {
-  const char* begin = handles[static_cast<std::size_t>(generation % 2)].data();
-  const auto offset = static_cast<char*>(device) - begin;
-  return device && offset >= 0 && offset < kMaxGpus ? static_cast<int>(offset) : -1;
-}
-
-std::string key_of(int gpu, const std::string& name) { return "gpu." + std::to_string(gpu) + "." + name; }
-
-std::int64_t value(int gpu, const char* name, std::int64_t otherwise) {
-  return control.empty() ? otherwise : control.number(key_of(gpu, name), otherwise);
-}
-
-bool blank(int gpu, const std::string& what) {
-  if (control.empty()) return false;
-  return ("," + control.text(key_of(gpu, "sentinel"), "") + ",").find("," + what + ",") != std::string::npos;
-}
-
-// 0 when the call goes on.
-int enter(const char* function) {
-  control.refresh();
-  if (init_count == 0) return 1;
-  if (control.empty()) return 0;
-  if (control.off(std::string("symbol.") + function)) return 13;
-  return static_cast<int>(control.number(std::string("all.error.") + function, control.number("all.error", 0)));
-}
-
-int enter(const char* function, void* device, int& gpu) {
-  if (const int code = enter(function)) return code;
-  gpu = gpu_of(device);
-  if (gpu < 0) return 2;
-  if (control.empty()) return 0;
-  const std::int64_t all = control.number(key_of(gpu, "error"), 0);
-  return static_cast<int>(control.number(key_of(gpu, std::string("error.") + function), all));
-}
-
-template <class T>
-void put(void* structure, std::size_t offset, T number) {
-  std::memcpy(static_cast<char*>(structure) + offset, &number, sizeof number);
-}
-template <class T>
-T get(const void* structure, std::size_t offset) {
-  T number;
-  std::memcpy(&number, static_cast<const char*>(structure) + offset, sizeof number);
-  return number;
-}
-
-int put_text(const std::string& from, char* text, unsigned length) {
-  if (length <= from.size()) return 7;
-  std::memcpy(text, from.c_str(), from.size() + 1);
-  return 0;
-}
-
-std::int64_t milliwatts(int gpu) {
-  return blank(gpu, "power") ? 0xFFFFFFFF : value(gpu, "power_mw", 100000 + 1000 * gpu);
-}
-
-// Rises by itself: a counter of the calls stands for the time.
-std::int64_t millijoules(int gpu) {
-  static std::int64_t calls = 0;
-  return blank(gpu, "energy") ? -1 : value(gpu, "energy_mj", 1000000 * (gpu + 1) + 100 * ++calls);
-}
-
-struct Field {
-  unsigned type;  // 0 f64, 1 u32, 2 unsigned long, 3 u64
-  std::uint64_t number;
-};
-
-// False for a field that this device lacks.
-bool field_of(int gpu, unsigned id, Field& field) {
-  if (!control.empty() && control.off("field." + std::to_string(id))) return false;
-  switch (id) {
-    case 3: field = {3, static_cast<std::uint64_t>(value(gpu, "ecc_sbe", 0))}; break;
-    case 4: field = {3, static_cast<std::uint64_t>(value(gpu, "ecc_dbe", 0))}; break;
-    case 82: field = {1, static_cast<std::uint64_t>(value(gpu, "temperature_mem_c", 50 + gpu))}; break;
-    case 83: field = {2, static_cast<std::uint64_t>(millijoules(gpu))}; break;
-    case 94: field = {1, static_cast<std::uint64_t>(value(gpu, "replays", 0))}; break;
-    case 185: field = {1, static_cast<std::uint64_t>(milliwatts(gpu))}; break;
-    case 190: field = {1, static_cast<std::uint64_t>(value(gpu, "power_limit_mw", 700000))}; break;
-    default: return false;
-  }
-  field.type = static_cast<unsigned>(value(gpu, ("field_type." + std::to_string(id)).c_str(), field.type));
-  return true;
-}
-
-int give_u32(const char* function, void* device, unsigned* out, const char* name, std::int64_t otherwise,
-             const char* sentinel, std::int64_t sentinel_value) {
-  int gpu = 0;
-  if (const int code = enter(function, device, gpu)) return code;
-  *out = static_cast<unsigned>(blank(gpu, sentinel) ? sentinel_value : value(gpu, name, otherwise));
-  return 0;
-}
-
-int list_processes(const char* function, void* device, unsigned* count, void* entries, const char* name) {
-  int gpu = 0;
-  if (const int code = enter(function, device, gpu)) return code;
-  std::vector<std::pair<unsigned, std::int64_t>> processes;
-  std::istringstream text(control.text(key_of(gpu, name), ""));
-  for (std::string item; std::getline(text, item, ',');) {
-    const std::size_t colon = item.find(':');
-    const std::string memory = colon == std::string::npos ? "" : item.substr(colon + 1);
-    processes.emplace_back(std::stoul(item), memory.empty() ? -1 : std::stoll(memory) * kMiB);
-  }
-  const unsigned room = *count;
-  *count = static_cast<unsigned>(processes.size());
-  if (room < processes.size()) return 7;
-  const auto stride = static_cast<std::size_t>(control.number("process_stride", 24));
-  for (std::size_t i = 0; i < processes.size(); ++i) {
-    char* entry = static_cast<char*>(entries) + i * stride;
-    std::memset(entry, 0, stride);
-    put<std::uint32_t>(entry, 0, processes[i].first);
-    put<std::int64_t>(entry, 8, processes[i].second);
-    put<std::uint32_t>(entry, 16, 0xFFFFFFFF);
-    put<std::uint32_t>(entry, 20, 0xFFFFFFFF);
-  }
-  return 0;
-}
-
-}  // namespace
+using namespace fake_nvml;
 
 extern "C" {
 
 int nvmlInit_v2() {
   control.refresh();
+  if (!control.empty()) hang_or_crash("", "nvmlInit_v2");
   if (const std::int64_t code = control.number("init.error", 0)) return static_cast<int>(code);
   if (init_count++ == 0) ++generation;
   return 0;
@@ -193,6 +53,7 @@ int nvmlDeviceGetName(void* device, char* text, unsigned length) {
 
 #if FAKE_NVML_BRANCH > 0
 int nvmlDeviceGetUUID(void* device, char* text, unsigned length) {
+  if (const int mig = mig_of(device); mig >= 0) return put_text("MIG-fake-" + std::to_string(mig), text, length);
   int gpu = 0;
   if (const int code = enter("nvmlDeviceGetUUID", device, gpu)) return code;
   return put_text(control.text(key_of(gpu, "uuid"), "GPU-fake0000-0000-0000-0000-00000000000" + std::to_string(gpu)),
@@ -227,8 +88,11 @@ int nvmlDeviceGetMaxClockInfo(void* device, unsigned clock, unsigned* out) {
 }
 
 int nvmlDeviceGetTemperatureThreshold(void* device, unsigned threshold, unsigned* out) {
-  return give_u32("nvmlDeviceGetTemperatureThreshold", device, out, threshold == 0 ? "shutdown_c" : "slowdown_c",
-                  threshold == 0 ? 95 : 90, "temperature", 0xFFFFFFFF);
+  const char* const names[] = {"shutdown_c", "slowdown_c", "memory_max_c", "gpu_max_c"};
+  const std::int64_t celsius[] = {95, 90, 105, 87};
+  if (threshold > 3) return 2;
+  return give_u32("nvmlDeviceGetTemperatureThreshold", device, out, names[threshold], celsius[threshold], "temperature",
+                  0xFFFFFFFF);
 }
 
 int nvmlDeviceGetUtilizationRates(void* device, void* out) {
@@ -242,6 +106,7 @@ int nvmlDeviceGetUtilizationRates(void* device, void* out) {
 
 #if FAKE_NVML_BRANCH >= 116
 int nvmlDeviceGetMemoryInfo_v2(void* device, void* out) {
+  if (const int mig = mig_of(device); mig >= 0) return mig_memory(mig, out);
   int gpu = 0;
   if (const int code = enter("nvmlDeviceGetMemoryInfo_v2", device, gpu)) return code;
   if (get<std::uint32_t>(out, 0) != 0x02000028) return 25;
@@ -301,8 +166,8 @@ int nvmlDeviceGetTotalEnergyConsumption(void* device, unsigned long long* out) {
 }
 
 int nvmlDeviceGetClockInfo(void* device, unsigned clock, unsigned* out) {
-  const char* const names[] = {"clock_graphics", "clock_sm", "clock_mem"};
-  if (clock > 2) return 2;
+  const char* const names[] = {"clock_graphics", "clock_sm", "clock_mem", "clock_video"};
+  if (clock > 3) return 2;
   return give_u32("nvmlDeviceGetClockInfo", device, out, names[clock], clock == 2 ? 2619 : 1980, "clocks", 0xFFFFFFFF);
 }
 
@@ -360,7 +225,7 @@ int nvmlDeviceGetFieldValues(void* device, int count, void* values) {
   for (int i = 0; i < count; ++i) {
     char* entry = static_cast<char*>(values) + 40 * i;
     Field field{};
-    const bool there = field_of(gpu, get<std::uint32_t>(entry, 0), field);
+    const bool there = field_of(gpu, get<std::uint32_t>(entry, 0), get<std::uint32_t>(entry, 4), field);
     put<std::int32_t>(entry, 28, there ? 0 : 3);
     if (!there) continue;
     put<std::uint32_t>(entry, 24, field.type);
@@ -423,8 +288,9 @@ int nvmlEventSetWait_v2(void* set, void* data, unsigned) {
     seen = present;
     if (present.empty()) continue;
     put<void*>(data, 0, &handles[static_cast<std::size_t>(generation % 2)][static_cast<std::size_t>(gpu)]);
-    put<std::uint64_t>(data, 8, 0x8);
-    put<std::int64_t>(data, 16, control.number(key, 0));
+    const bool double_bit = present.starts_with("dbe");
+    put<std::uint64_t>(data, 8, double_bit ? 0x2 : 0x8);
+    put<std::int64_t>(data, 16, double_bit ? 0 : control.number(key, 0));
     put<std::uint32_t>(data, 24, 0xFFFFFFFF);
     put<std::uint32_t>(data, 28, 0xFFFFFFFF);
     return 0;

@@ -30,6 +30,32 @@ bool until(double timeout_s, const std::function<bool()>& holds) {
   return true;
 }
 
+// The first system trains the model that all others of this process start with: training takes most of a start.
+class TrainedModel {
+ public:
+  ~TrainedModel() {
+    std::error_code ignored;
+    if (!folder_.empty()) std::filesystem::remove_all(folder_, ignored);
+  }
+  void keep(const std::string& state) {
+    if (!folder_.empty() || !std::filesystem::exists(state + "/models/current")) return;
+    char pattern[] = "/tmp/aether-model-XXXXXX";
+    folder_ = mkdtemp(pattern);
+    std::filesystem::copy(state + "/models", folder_, std::filesystem::copy_options::recursive);
+  }
+  void give(const std::string& state) const {
+    if (folder_.empty() || std::filesystem::exists(state)) return;
+    std::filesystem::create_directories(state + "/models");
+    chmod(state.c_str(), 0700);
+    chmod((state + "/models").c_str(), 0700);
+    std::filesystem::copy(folder_, state + "/models", std::filesystem::copy_options::recursive);
+  }
+
+ private:
+  std::string folder_;
+};
+TrainedModel trained_model;
+
 std::string host_port(const std::string& url) { return url.substr(url.find("://") + 3); }
 
 }  // namespace
@@ -81,8 +107,10 @@ System::~System() {
 std::unique_ptr<System> System::start(Mode mode, int gpus, std::string& why, SystemOptions options) {
   std::unique_ptr<System> system(new System(mode, gpus, std::move(options)));
   if (mode == Mode::kCluster && !system->start_services(why)) return nullptr;
+  trained_model.give(system->state_);
   if (mode == Mode::kCluster) system->start_part("ai-core");
   system->start_part("orchestrator");
+  trained_model.keep(system->state_);
   if (mode == Mode::kCluster) system->start_part("agent");
   system->wait_for_gpus(static_cast<std::size_t>(gpus));
   return system;

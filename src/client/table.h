@@ -17,7 +17,7 @@ struct Cell {
       : text(std::move(cell_text)), colour(cell_colour) {}
   Cell(const char* cell_text) : text(cell_text) {}
   std::string text;  // any bytes; shown through visible()
-  Colour colour;
+  Colour colour = Colour::kNone;
 };
 
 struct TableStyle {

@@ -8,6 +8,8 @@ namespace {
 
 constexpr std::size_t kMaxStatements = 256;
 constexpr int kBusyTimeoutMs = 5'000;
+constexpr int kCheckpointFrames = 1'000;         // of the log, until they are moved into the file
+constexpr int kCheckpointFramesEventual = 8'000;
 
 ErrorCode error_code(int extended) {
   if (extended == SQLITE_CONSTRAINT_FOREIGNKEY) return ErrorCode::kInvalidArgument;
@@ -102,10 +104,19 @@ Result<std::unique_ptr<SqliteConnection>> SqliteConnection::open(const std::stri
   sqlite3_busy_timeout(connection->database_, kBusyTimeoutMs);
   std::string settings = "PRAGMA journal_mode=WAL; PRAGMA foreign_keys=ON; PRAGMA temp_store=MEMORY;";
   settings += durability == Durability::kEveryCommit ? "PRAGMA synchronous=FULL;"
-                                                     : "PRAGMA synchronous=NORMAL; PRAGMA cache_size=-65536; "
-                                                       "PRAGMA wal_autocheckpoint=8000;";
+                                                     : "PRAGMA synchronous=NORMAL; PRAGMA cache_size=-65536;";
   if (access == Access::kRead) settings += "PRAGMA query_only=ON; PRAGMA cache_size=-8192;";
   if (auto set = connection->run_script(settings); !set) return fail(set.error());
+  // In place of SQLite's own checkpoints, which say nothing when they fail.
+  connection->checkpoint_frames_ =
+      durability == Durability::kEveryCommit ? kCheckpointFrames : kCheckpointFramesEventual;
+  sqlite3_wal_hook(
+      connection->database_,
+      [](void* self, sqlite3*, const char*, int frames) {
+        static_cast<SqliteConnection*>(self)->log_frames_ = frames;
+        return SQLITE_OK;
+      },
+      connection.get());
   return connection;
 }
 
@@ -183,10 +194,19 @@ Result<void> SqliteConnection::begin(Access access) {
 
 Result<void> SqliteConnection::commit() {
   auto done = run("COMMIT");
-  if (done) return {};
+  if (done) return log_frames_ < checkpoint_frames_ ? Result<void>() : checkpoint();
   // After a failed fsync a second one may succeed falsely (RELIABILITY, fsync errors): no retry, ever.
   failed_ = failed_ || done.error().code == ErrorCode::kIo;
   return fail(std::move(done).error());
+}
+
+// Readers may keep it from moving everything, and a full disk anything: then the log grows until the next time.
+Result<void> SqliteConnection::checkpoint() {
+  log_frames_ = 0;
+  const int code = sqlite3_wal_checkpoint_v2(database_, nullptr, SQLITE_CHECKPOINT_PASSIVE, nullptr, nullptr);
+  if (code == SQLITE_OK || error_code(code) != ErrorCode::kIo) return {};
+  failed_ = true;
+  return error("moving the log into");
 }
 
 void SqliteConnection::rollback() noexcept {

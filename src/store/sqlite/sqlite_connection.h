@@ -39,11 +39,14 @@ class SqliteConnection final : public SqlConnection {
   explicit SqliteConnection(std::string path) : path_(std::move(path)) {}
   Result<sqlite3_stmt*> prepare(std::string_view sql);
   void forget_statements();
+  Result<void> checkpoint();
 
   std::string path_;
   sqlite3* database_ = nullptr;
   std::unordered_map<std::string, sqlite3_stmt*> statements_;
   std::unordered_map<std::string, sqlite3_stmt*> kept_statements_;
+  int log_frames_ = 0;         // as of the last commit
+  int checkpoint_frames_ = 0;
   bool failed_ = false;  // an I/O error has been seen: nothing more is written through this connection
 };
 

@@ -1,9 +1,11 @@
 #include "store/sqlite/sqlite_store.h"
 
 #include <signal.h>
+#include <sqlite3.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <filesystem>
 
 #include "store/contract_test.h"
@@ -70,6 +72,40 @@ TEST(SqliteStore, AnOvertakenOrchestratorIsStoppedInsideItsNextTransaction) {
   auto state = (*store)->load();
   ASSERT_TRUE(state) << state.error().message;
   EXPECT_TRUE(state->live_jobs.empty());
+}
+
+// While one lives, nothing can be written into a file of jobs itself; its log is as before.
+class FailingFile {
+ public:
+  FailingFile() { set(reinterpret_cast<sqlite3_syscall_ptr>(&write)); }
+  ~FailingFile() { set(nullptr); }
+
+ private:
+  static ssize_t write(int file, const void* data, std::size_t size, off_t offset) {
+    std::error_code ignored;
+    const std::string path = std::filesystem::read_symlink("/proc/self/fd/" + std::to_string(file), ignored);
+    if (!path.ends_with("jobs.db")) return ::pwrite(file, data, size, offset);
+    errno = EIO;
+    return -1;
+  }
+  static void set(sqlite3_syscall_ptr function) {
+    sqlite3_vfs* vfs = sqlite3_vfs_find(nullptr);
+    for (const char* name : {"pwrite", "pwrite64"}) vfs->xSetSystemCall(vfs, name, function);
+  }
+};
+
+// SQLite's own checkpoints would fail without a word, again and again.
+TEST(SqliteStore, ALogThatCannotBeMovedIntoTheFileIsAFailedDisk) {
+  TemporaryDirectory directory;
+  auto store = SqliteStore::open({directory.path});
+  ASSERT_TRUE(store) << store.error().message;
+  const std::string value(100'000, 'x');
+  const FailingFile failing;
+  Result<void> done;
+  for (int i = 0; i < 200 && done; ++i) done = (*store)->commit({PutSetting{"key", value + std::to_string(i)}});
+  ASSERT_FALSE(done);
+  EXPECT_EQ(done.error().code, ErrorCode::kIo) << done.error().message;
+  EXPECT_EQ((*store)->commit({PutSetting{"key", "y"}}).error().code, ErrorCode::kIo) << "nothing is tried again";
 }
 
 TEST(SqliteStore, AnAttemptOfAJobThatIsNotStoredIsRefused) {

@@ -60,6 +60,7 @@ void Orchestrator::start(Job& job, PlacementRecord record, Time now, Effects& ef
   attempt.assigned_at = now;
   attempt.state = JobState::kAssigned;
   cluster_.allocate(attempt);
+  touch_gpus(attempt);
   for (const GpuUuid& uuid : attempt.placement.gpu_uuids) {
     const auto& allocations = cluster_.find_gpu(uuid)->allocations;
     const auto own = std::find_if(allocations.begin(), allocations.end(), [&](const Allocation& a) { return a.attempt == attempt.id; });
@@ -105,7 +106,7 @@ void Orchestrator::on_inventory(const NodeInventory& inventory, Time now, Effect
     log::info("orchestrator", admission == NodeLeases::Admission::kRebooted ? "node was started again" : "agent was started again",
               {{"node", inventory.node.str()}});
   cluster_.apply_inventory(inventory, now);
-  needs_plan_ = effects.view_changed = true;
+  needs_plan_ = effects.view_changed = refresh_fleet_ = true;
 }
 
 void Orchestrator::on_heartbeat(const AgentEvent& event, const HeartbeatEvent& heartbeat, Time now, Effects& effects) {
@@ -123,7 +124,7 @@ void Orchestrator::on_heartbeat(const AgentEvent& event, const HeartbeatEvent& h
   if (!known) return;
   for (const AttemptReport& report : heartbeat.attempts) on_report(event.node, report, now, effects);
   if (!heard.whole) return;
-  if (node->state != NodeState::kUp) needs_plan_ = true;
+  if (node->state != NodeState::kUp) needs_plan_ = refresh_fleet_ = true;
   cluster_.apply_heartbeat(event.node, now);
   find_lost(event.node, heartbeat.sent_at, heard.listed, now, effects);
 }
@@ -196,7 +197,7 @@ void Orchestrator::on_gpu_fault(const NodeId& node, const GpuFaultEvent& fault, 
     cluster_.set_drain(node, reason);
     effects.writes.push_back(PutSetting{"drain/" + node.str(), reason});
   }
-  needs_plan_ = effects.view_changed = true;
+  needs_plan_ = effects.view_changed = refresh_fleet_ = true;
   log::warn("orchestrator", "GPU quarantined by its node", {{"node", node.str()}, {"gpu", fault.gpu_uuid.str()}, {"reason", reason}});
 }
 
@@ -233,6 +234,7 @@ void Orchestrator::end_attempt(Job& job, Attempt& attempt, const ExitStatus& exi
   attempt.ended_at = ended_at;
   attempt.state = terminal_state(exit);
   cluster_.release(attempt.id, now);
+  touch_gpus(attempt);
   effects.writes.push_back(DeleteAllocations{attempt.id});
   effects.writes.push_back(PutAttempt{attempt});
   needs_plan_ = true;

@@ -43,6 +43,7 @@ void Orchestrator::set_job_state(Job& job, JobState to, const std::string& actor
     event.attempt = attempt->id.n;
   }
   const bool moved = job.state != to;
+  holding_ += static_cast<std::size_t>(holds_gpus(to)) - static_cast<std::size_t>(holds_gpus(job.state));
   job.state = to;
   if (is_terminal(to)) job.ended_at = now;
   put_row(job, effects);
@@ -86,8 +87,7 @@ Result<void> Orchestrator::check_admission(const JobSpec& spec, std::size_t task
                     fmt::format("job {} with the unique name '{}' is still {}; cancel it or choose another name",
                                 job.number, job.spec.name, to_string(job.state)),
                     "/name");
-  const auto pending = static_cast<std::size_t>(
-      std::count_if(live_.begin(), live_.end(), [](const auto& entry) { return !holds_gpus(entry.second.state); }));
+  const std::size_t pending = live_.size() - holding_;
   if (pending + tasks > options_.max_pending)
     return fail(ErrorCode::kResourceExhausted, fmt::format("{} jobs are waiting, the queue holds {}", pending, options_.max_pending));
   const Time begin = std::max(now, spec.begin.value_or(now));
@@ -304,7 +304,7 @@ void Orchestrator::apply(QuarantineInput& input, Time, Effects& effects) {
   if (known) {
     cluster_.set_quarantine(input.gpu, input.reason);
     effects.writes.push_back(PutSetting{"quarantine/" + input.gpu.str(), input.reason});
-    needs_plan_ = effects.view_changed = true;
+    needs_plan_ = effects.view_changed = refresh_fleet_ = true;
     log::info("orchestrator", input.reason ? "GPU quarantined" : "GPU back in service",
               {{"gpu", input.gpu.str()}, {"reason", input.reason.value_or("")}});
   }
@@ -318,7 +318,7 @@ void Orchestrator::apply(DrainInput& input, Time, Effects& effects) {
   if (known) {
     cluster_.set_drain(input.node, input.reason);
     effects.writes.push_back(PutSetting{"drain/" + input.node.str(), input.reason});
-    needs_plan_ = effects.view_changed = true;
+    needs_plan_ = effects.view_changed = refresh_fleet_ = true;
     log::info("orchestrator", input.reason ? "node drained" : "node back in service",
               {{"node", input.node.str()}, {"reason", input.reason.value_or("")}});
   }

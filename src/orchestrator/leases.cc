@@ -180,7 +180,7 @@ void Orchestrator::apply(ForgetNodeInput& input, Time now, Effects& effects) {
   placed_.erase(node);
   silent_.erase(node);
   effects.writes.push_back(PutSetting{"drain/" + node.str(), std::nullopt});
-  needs_plan_ = effects.view_changed = true;
+  needs_plan_ = effects.view_changed = refresh_fleet_ = true;
   log::info("orchestrator", "node forgotten", {{"node", node.str()}, {"attempts_ended", jobs.size()}});
   answer({});
 }

@@ -262,7 +262,7 @@ void OrchestratorService::run_steps() {
     const Time now = steady.advance(clock_.now(), clock_.mono());
     Effects effects = core_->step(now, clock_.mono(), inputs);
     if (!commit(effects.writes)) return;
-    core_->count_step(std::chrono::duration<double>(clock_.mono() - begin).count());
+    core_->count_step(std::chrono::duration<double>(clock_.mono() - begin).count(), effects.planned);
     if (!effects.replies.empty() || (effects.view_changed && clock_.mono() >= next_view)) {
       auto fresh = core_->view(now);
       {

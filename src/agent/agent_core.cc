@@ -31,6 +31,7 @@ std::vector<AgentEvent> AgentCore::step(Mono now, std::span<const Input> inputs)
   if (!lease_from_) lease_from_ = now;
   check_lease();  // first: after a pause the queue is older than the lease
   for (const Input& input : inputs) std::visit([&](const auto& value) { apply(value); }, input);
+  launch_accepted();
   if (guard_) say_gpu_news();
   if (now >= next_heartbeat_) {
     if (know_gpus_) say_faults();
@@ -46,6 +47,7 @@ void AgentCore::apply(const Command& command) {
   if (!command.agent_incarnation.empty() && command.agent_incarnation != incarnation_) return;
   ++counters_.commands;
   if (!accept_leader(command)) return;
+  if (!std::holds_alternative<StartCommand>(command.body)) launch_accepted();  // orders are obeyed in their order
   std::visit([&](const auto& body) { obey(body); }, command.body);
 }
 
@@ -169,18 +171,31 @@ void AgentCore::obey(const StartCommand& command) {
     return refuse(command.attempt, command.epoch, "GPU_UNAVAILABLE", "this node does not list one of the GPUs now");
   if (const auto refusal = guard_ ? guard_->refuse_start(command, now_) : std::nullopt)
     return refuse(command.attempt, command.epoch, refusal->code, refusal->message);
-  const auto launched = runner_.launch(launch);
-  if (launched) {
-    if (guard_) guard_->started(command);
-    loads_changed_ = true;
-    return;
+  accepted_.push_back(command);
+  launches_.push_back(std::move(launch));
+  if (guard_) launch_accepted();  // what it says about the next start depends on this one
+}
+
+// Starts that came together: their journalling and their spawns overlap.
+void AgentCore::launch_accepted() {
+  if (launches_.empty()) return;
+  const auto results = runner_.launch_all(launches_);
+  for (std::size_t i = 0; i < results.size(); ++i) {
+    const StartCommand& command = accepted_[i];
+    if (results[i]) {
+      if (guard_) guard_->started(command);
+      loads_changed_ = true;
+      continue;
+    }
+    const Error& error = results[i].error();
+    const char* code = "JOURNAL_READ_ONLY";
+    if (error.code == ErrorCode::kConflict) code = "STALE_EPOCH";
+    if (error.code == ErrorCode::kPermissionDenied) code = "CANCELLED";
+    if (error.code == ErrorCode::kInvalidArgument) code = "WRONG_TARGET";
+    refuse(command.attempt, command.epoch, code, error.message);
   }
-  const Error& error = launched.error();
-  const char* code = "JOURNAL_READ_ONLY";
-  if (error.code == ErrorCode::kConflict) code = "STALE_EPOCH";
-  if (error.code == ErrorCode::kPermissionDenied) code = "CANCELLED";
-  if (error.code == ErrorCode::kInvalidArgument) code = "WRONG_TARGET";
-  refuse(command.attempt, command.epoch, code, error.message);
+  accepted_.clear();
+  launches_.clear();
 }
 
 void AgentCore::obey(const StopCommand& command) {

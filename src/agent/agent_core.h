@@ -77,6 +77,7 @@ class AgentCore {
   void apply(const GpuFaultEvent& fault);
   void apply(const GpuRecoveredEvent& recovered);
   void obey(const StartCommand& command);
+  void launch_accepted();
   void obey(const StopCommand& command);
   void obey(const ResultAckCommand& command);
   void obey(const HeartbeatAckCommand& command);
@@ -111,6 +112,8 @@ class AgentCore {
   Mono next_heartbeat_{};
   Mono now_{};                           // of the step that runs
   std::optional<GpuGuard> guard_;
+  std::vector<StartCommand> accepted_;   // starts that passed the checks, in order, not launched yet
+  std::vector<LaunchSpec> launches_;     // the same
   std::vector<std::pair<GpuFaultEvent, int>> faults_;  // with how often they are still to be said
   std::optional<Mono> lease_from_;       // when the last acknowledged heartbeat was sent
   bool lease_was_valid_ = true;

@@ -167,7 +167,7 @@ TEST_F(ApiShapes, RepliesAreAsDescribed) {
   const JobId running = control_.add_job(JobState::kRunning), waiting = control_.add_job(JobState::kPending),
               ended = control_.add_job(JobState::kFailed);
   control_.publish([&](ClusterView& view) {
-    view.gpus.at(GpuUuid("GPU-0")).jobs = {{running, 1, "train"}};
+    view.gpus[GpuUuid("GPU-0")].jobs = {{running, 1, "train"}};
     Alert alert;
     alert.id = AlertId("temperature/GPU-0");
     alert.kind = "temperature";
@@ -623,12 +623,43 @@ TEST_F(ApiRoutes, SeriesHaveNullWhereNothingWasRead) {
   EXPECT_EQ(get("/api/v1/metrics/query?gpu=nope&metrics=temperature_c").status, 404);
 }
 
+TEST_F(ApiRoutes, JobsBehindTheFrontShareARecordAndEachHasItsPlaceInLine) {
+  serve();
+  const JobId first = control_.add_job(JobState::kPending), second = control_.add_job(JobState::kPending);
+  const JobId third = control_.add_job(JobState::kPending), running = control_.add_job(JobState::kRunning);
+  control_.publish([&](ClusterView& view) {
+    WaitRecord front, behind;
+    front.job = first;
+    front.queue_position = 1;
+    front.summary = "It needs 8 GPUs";
+    front.reasons.emplace_back().code = "INSUFFICIENT_GPUS";
+    behind.summary = "At least 1 job is ahead of it";
+    behind.evaluated_at = view.jobs.at(third)->submitted_at;
+    behind.reasons.emplace_back().code = "PRIORITY";
+    view.waiting[first] = std::make_shared<const WaitRecord>(front);
+    view.behind = std::make_shared<const WaitRecord>(behind);
+  });
+  EXPECT_EQ(get("/api/v1/jobs/" + first.str() + "/explain").json["queue_position"], 1);
+  const nlohmann::json shared = get("/api/v1/jobs/" + third.str() + "/explain").json;
+  EXPECT_EQ(shared["queue_position"], 3);
+  EXPECT_EQ(shared["job"], third.str());
+  EXPECT_EQ(get("/api/v1/jobs/" + second.str()).json["reason"]["code"], "PRIORITY");
+  EXPECT_TRUE(get("/api/v1/jobs/" + running.str()).json["reason"].is_null());
+  control_.publish([&](ClusterView& view) {
+    auto newer = std::make_shared<Job>(*view.jobs.at(second));
+    newer->submitted_at = view.behind->evaluated_at + std::chrono::seconds(1);
+    view.jobs[second] = newer;
+  });
+  EXPECT_EQ(get("/api/v1/jobs/" + second.str()).json["reason"]["code"], "NOT_YET_EVALUATED");
+}
+
 TEST_F(ApiRoutes, MetricsFollowTheRulesOfPrometheus) {
   serve();
   control_.add_gpu(0);
   control_.set_reading("GPU-0", 61);
   control_.publish([](ClusterView& view) {
-    view.gpus.begin()->second.info.gpu_name = "odd \"name\"\\";
+    const GpuUuid uuid = view.gpus.begin()->first;
+    view.gpus[uuid].info.gpu_name = "odd \"name\"\\";
     view.counters.samples_received = 7;
   });
   const Reply reply = get("/metrics");

@@ -59,7 +59,7 @@ void set_sample(FakeControl& control, int gpu, double busy, std::int64_t memory_
     sample.power_draw_w = power;
     sample.temperature_c = temperature;
     sample.clock_sm_mhz = clock;
-    GpuView& shown = view.gpus.at(GpuUuid(fmt::format("GPU-{}", gpu)));
+    GpuView& shown = view.gpus[GpuUuid(fmt::format("GPU-{}", gpu))];
     shown.sample = std::make_shared<const GpuSample>(sample);
     shown.state = busy > 5 ? GpuState::kBusy : GpuState::kFree;
   });

@@ -55,44 +55,41 @@ void EventLog::observe(const std::shared_ptr<const ClusterView>& view) {
 }
 
 void EventLog::compare_jobs(const ClusterView& before, const ClusterView& now) {
-  for (const auto& [id, job] : now.jobs) {
-    const auto old = before.jobs.find(id);
-    if (old != before.jobs.end() && (old->second == job || old->second->state == job->state)) continue;
+  now.jobs.visit_changes(before.jobs, [&](const JobId& id, const auto& job, const auto* old) {
+    if (old != nullptr && (*old)->state == job->state) return;
     const Attempt* attempt = job->last_attempt();
     const std::string node = attempt != nullptr ? attempt->placement.node.str() : "";
     const std::string name = fmt::format("job {} '{}'", job->number, job->spec.name);
-    std::string text = old == before.jobs.end() ? fmt::format("{} submitted by {}", name, job->user)
-                                                : fmt::format("{} is {}", name, to_string(job->state));
+    std::string text = old == nullptr ? fmt::format("{} submitted by {}", name, job->user)
+                                      : fmt::format("{} is {}", name, to_string(job->state));
     if (holds_gpus(job->state) && !node.empty()) text += " on " + node;
     add(now.at, "job", std::move(text), node, "", id.str());
-  }
+  });
 }
 
 void EventLog::compare_nodes(const ClusterView& before, const ClusterView& now) {
-  for (const auto& [id, node] : now.nodes) {
-    const auto old = before.nodes.find(id);
-    if (old == before.nodes.end())
+  now.nodes.visit_changes(before.nodes, [&](const NodeId& id, const NodeView& node, const NodeView* old) {
+    if (old == nullptr)
       add(now.at, "node", fmt::format("node {} joined with {} GPUs", id.str(), node.inventory.gpus.size()), id.str(),
           "", "");
-    else if (old->second.state != node.state)
+    else if (old->state != node.state)
       add(now.at, "node",
           fmt::format("node {} is {}{}", id.str(), to_string(node.state),
                       node.drain_reason.empty() ? "" : ": " + node.drain_reason),
           id.str(), "", "");
-  }
+  });
 }
 
 void EventLog::compare_gpus(const ClusterView& before, const ClusterView& now) {
-  for (const auto& [uuid, gpu] : now.gpus) {
-    const auto old = before.gpus.find(uuid);
-    if (old == before.gpus.end() || old->second.state == gpu.state) continue;
+  now.gpus.visit_changes(before.gpus, [&](const GpuUuid& uuid, const GpuView& gpu, const GpuView* old) {
+    if (old == nullptr || old->state == gpu.state) return;
     // Free and busy change with every job, whose own events say so.
-    if (!is_out_of_service(gpu.state) && !is_out_of_service(old->second.state)) continue;
+    if (!is_out_of_service(gpu.state) && !is_out_of_service(old->state)) return;
     add(now.at, "gpu",
         fmt::format("GPU {} is {}{}", gpu.gpu_id, to_string(gpu.state),
                     gpu.state_reason.empty() ? "" : ": " + gpu.state_reason),
         gpu.node.str(), uuid.str(), "");
-  }
+  });
 }
 
 void EventLog::compare_alerts(const ClusterView& before, const ClusterView& now) {

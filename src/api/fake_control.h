@@ -218,7 +218,7 @@ class FakeControl final : public Control {
       sample.memory_used_mb = 1024;
       sample.power_draw_w = 300;
       sample.sample_time = view.at;
-      view.gpus.at(GpuUuid(uuid)).sample = std::make_shared<const GpuSample>(sample);
+      view.gpus[GpuUuid(uuid)].sample = std::make_shared<const GpuSample>(sample);
     });
   }
   void print(const JobId& job, const std::string& stream, const std::string& text) {

@@ -150,7 +150,7 @@ http::Handler for_job(Context& context, WithJob respond) {
 }
 
 Response explain(Context& context, const Job& job, const ClusterView& view) {
-  const auto wait = view.waiting.find(job.id);
+  const auto wait = view.wait_of(job);
   const auto placement = view.placements.find(job.id);
   std::optional<PlacementRecord> stored;
   if (placement == view.placements.end() && !job.attempts.empty() && context.store != nullptr)
@@ -158,7 +158,7 @@ Response explain(Context& context, const Job& job, const ClusterView& view) {
   const PlacementRecord* record = placement != view.placements.end() ? placement->second.get()
                                   : stored                           ? &*stored
                                                                      : nullptr;
-  return ok(explain_json(job, wait == view.waiting.end() ? nullptr : wait->second.get(), record, view));
+  return ok(explain_json(job, wait.get(), record, view));
 }
 
 Response events(Context& context, const Job& job, const Request& request) {

@@ -148,8 +148,10 @@ void add_orchestrator(Exposition& out, const OrchestratorCounters& counters) {
   counter("aether_store_commits_total", "Durable group commits.", counters.commits);
   counter("aether_scheduler_cycles_total", "Scheduling cycles.", counters.cycles);
   out.single("aether_orchestrator_last_step_seconds", "gauge", "Time the last step took.", counters.last_step_s);
-  out.single("aether_scheduler_last_cycle_seconds", "gauge", "Time the last scheduling cycle took.",
+  out.single("aether_scheduler_last_cycle_seconds", "gauge", "Time the last step with a scheduling cycle took, its commit included.",
              counters.last_cycle_s);
+  out.single("aether_scheduler_longest_cycle_seconds", "gauge", "The longest of these since the start.",
+             counters.longest_cycle_s);
 }
 
 void add_servers(Exposition& out, const std::vector<const http::Server*>& servers) {

@@ -93,10 +93,12 @@ void change_something(FakeControl& control, Rng& rng) {
       break;
     default:
       control.publish([&](ClusterView& next) {
-        if (!next.gpus.empty() && rng.chance(0.2))
+        if (next.gpus.empty()) return;
+        const GpuUuid first = next.gpus.begin()->first;
+        if (rng.chance(0.2))
           next.gpus.erase(std::prev(next.gpus.end()));
-        else if (!next.gpus.empty())
-          next.gpus.begin()->second.state = rng.chance(0.5) ? GpuState::kBusy : GpuState::kFree;
+        else
+          next.gpus[first].state = rng.chance(0.5) ? GpuState::kBusy : GpuState::kFree;
       });
   }
 }

@@ -36,6 +36,13 @@ bool is_same_but_readings(const GpuView& a, const GpuView& b) {
          a.info == b.info;
 }
 
+// As far as a job's item shows its reason to wait.
+bool says_the_same(const std::shared_ptr<const WaitRecord>& a, const std::shared_ptr<const WaitRecord>& b) {
+  if (a == b) return true;
+  if (a == nullptr || b == nullptr || a->reasons.empty() != b->reasons.empty()) return false;
+  return a->summary == b->summary && (a->reasons.empty() || a->reasons.front().code == b->reasons.front().code);
+}
+
 }  // namespace
 
 std::string_view to_string(Topic topic) {
@@ -138,48 +145,51 @@ void TopicStore::update_gpus(const ClusterView& view, Update what) {
   apply(Topic::kGpus, std::move(changes));
 }
 
+// Both sides are sorted: one walk, whatever their number.
 void TopicStore::update_jobs(const ClusterView& view, Update what) {
   Changes changes;
-  std::size_t growth_bytes = 0;
-  bool is_growth_left = false;
-  JobId grown;
+  Growth growth;
+  auto old = jobs_.begin();
   for (const auto& [id, job] : view.jobs) {
-    const auto found = view.waiting.find(id);
-    const auto wait = found == view.waiting.end() ? nullptr : found->second;
-    const auto old = jobs_.find(id);
+    for (; old != jobs_.end() && old->first < id; old = jobs_.erase(old)) changes.remove.push_back(old->first.str());
+    const bool known = old != jobs_.end() && old->first == id;
+    const auto wait = view.wait_of(*job);
     // The flag UNREACHABLE comes from the node, so running jobs are looked at again with every full update.
     const bool may_differ = what == Update::kEverything && holds_gpus(job->state);
-    if (old != jobs_.end() && !may_differ && old->second.job == job && old->second.wait == wait) continue;
-    nlohmann::json json = job_json(*job, view);
-    const std::string text = codec::dump(json);
-    for (const char* growing : {"energy_j", "carbon_g"}) json.erase(growing);
-    SentJob& sent = jobs_[id];
-    std::string steady = codec::dump(json);
-    const bool only_grew = holds_gpus(job->state) && sent.steady == steady;
-    sent.job = job;
-    sent.wait = wait;
-    if (only_grew && what == Update::kChangesOfState) continue;
-    if (only_grew) ++sent.updates_since_sent;
-    if (only_grew && (sent.updates_since_sent < kUpdatesBetweenGrowth || id <= last_grown_)) continue;
-    if (only_grew && growth_bytes > kGrowthBytes) {
-      is_growth_left = true;
-      continue;
+    if (!known || may_differ || old->second.job != job || !says_the_same(old->second.wait, wait)) {
+      if (!known) old = jobs_.emplace_hint(old, id, SentJob{});
+      old->second.job = job;
+      old->second.wait = wait;
+      if (auto text = text_to_send(old->second, view, what, growth)) changes.upsert.emplace_back(id.str(), std::move(*text));
     }
-    if (only_grew) {
-      growth_bytes += text.size();
-      grown = id;
-    }
-    sent.steady = std::move(steady);
-    sent.updates_since_sent = 0;
-    changes.upsert.emplace_back(id.str(), text);
+    ++old;
   }
-  if (what == Update::kEverything) last_grown_ = is_growth_left ? grown : JobId();
-  std::erase_if(jobs_, [&](const auto& entry) {
-    if (view.jobs.contains(entry.first)) return false;
-    changes.remove.push_back(entry.first.str());
-    return true;
-  });
+  for (; old != jobs_.end(); old = jobs_.erase(old)) changes.remove.push_back(old->first.str());
+  if (what == Update::kEverything) last_grown_ = growth.is_left ? growth.last : JobId();
   apply(Topic::kJobs, std::move(changes));
+}
+
+// Nothing when only its figures grew and its turn comes later.
+std::optional<std::string> TopicStore::text_to_send(SentJob& sent, const ClusterView& view, Update what, Growth& growth) {
+  const Job& job = *sent.job;
+  nlohmann::json json = job_json(job, view);
+  std::string text = codec::dump(json);
+  for (const char* growing : {"energy_j", "carbon_g"}) json.erase(growing);
+  std::string steady = codec::dump(json);
+  if (holds_gpus(job.state) && sent.steady == steady) {
+    if (what == Update::kChangesOfState) return std::nullopt;
+    ++sent.updates_since_sent;
+    if (sent.updates_since_sent < kUpdatesBetweenGrowth || job.id <= last_grown_) return std::nullopt;
+    if (growth.bytes > kGrowthBytes) {
+      growth.is_left = true;
+      return std::nullopt;
+    }
+    growth.bytes += text.size();
+    growth.last = job.id;
+  }
+  sent.steady = std::move(steady);
+  sent.updates_since_sent = 0;
+  return text;
 }
 
 void TopicStore::replace(Topic topic, std::map<std::string, std::string> items) {

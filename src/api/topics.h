@@ -78,11 +78,25 @@ class TopicStore {
     std::vector<std::string> remove;
   };
 
+  struct SentJob {
+    std::shared_ptr<const Job> job;
+    std::shared_ptr<const WaitRecord> wait;
+    std::string steady;  // its text without the figures that grow every second
+    int updates_since_sent = 0;
+  };
+  // Of running jobs' figures, within one update.
+  struct Growth {
+    std::size_t bytes = 0;
+    bool is_left = false;
+    JobId last;
+  };
+
   State& state(Topic topic) { return states_[index_of(topic)]; }
   const State& state(Topic topic) const { return states_[index_of(topic)]; }
   void update_gpus(const ClusterView& view, Update what);
   void update_gpu_states(const ClusterView& view, Time now, Update what);
   void update_jobs(const ClusterView& view, Update what);
+  std::optional<std::string> text_to_send(SentJob& sent, const ClusterView& view, Update what, Growth& growth);
   // Topics whose objects are few: compared by their text.
   void replace(Topic topic, std::map<std::string, std::string> items);
   void apply(Topic topic, Changes changes);
@@ -91,12 +105,6 @@ class TopicStore {
   std::array<State, kTopicCount> states_;
   std::map<GpuUuid, GpuView> gpus_, gpu_states_;  // as last sent
   Columns columns_;
-  struct SentJob {
-    std::shared_ptr<const Job> job;
-    std::shared_ptr<const WaitRecord> wait;
-    std::string steady;  // its text without the figures that grow every second
-    int updates_since_sent = 0;
-  };
   std::map<JobId, SentJob> jobs_;
   JobId last_grown_;  // where the next update goes on; empty: from the start
   std::shared_ptr<const ClusterView> fleet_view_;

@@ -97,11 +97,11 @@ Json uuids_of(const Placement& placement) {
 
 // Why a job waits, in short; a job that does not wait has no reason.
 Json reason_of(const Job& job, const ClusterView& view) {
-  const auto wait = view.waiting.find(job.id);
+  const auto wait = view.wait_of(job);
   if (is_terminal(job.state) || holds_gpus(job.state)) return nullptr;
-  if (wait == view.waiting.end() || wait->second->reasons.empty())
+  if (wait == nullptr || wait->reasons.empty())
     return {{"code", "NOT_YET_EVALUATED"}, {"summary", "the next cycle looks at it"}};
-  return {{"code", wait->second->reasons.front().code}, {"summary", wait->second->summary}};
+  return {{"code", wait->reasons.front().code}, {"summary", wait->summary}};
 }
 
 Json flags_of(const Job& job, const ClusterView& view) {
@@ -338,6 +338,22 @@ Json carbon_json(const CarbonReport& report, const ClusterView& view, Time now) 
   return out;
 }
 
+namespace {
+// Of a pending job that shares its record with everybody behind: counted when somebody asks.
+int position_in_line(const Job& job, const ClusterView& view) {
+  int ahead = 0;
+  for (const auto& [id, other] : view.jobs) {
+    if (other->state != JobState::kPending) continue;
+    const int more = other->spec.priority - job.spec.priority;
+    if (more < 0 || (more == 0 && other->number >= job.number)) continue;
+    const auto own = view.waiting.find(id);
+    const bool is_gated = own != view.waiting.end() && own->second->queue_position == 0;
+    if (!is_gated) ++ahead;
+  }
+  return ahead + 1;
+}
+}  // namespace
+
 Json explain_json(const Job& job, const WaitRecord* wait, const PlacementRecord* placement, const ClusterView& view) {
   Json out = {{"evaluated_at", nullptr},   {"cycle", nullptr},     {"reasons", Json::array()},
               {"checks", Json::array()},   {"start_eta", nullptr}, {"counterfactuals", Json::array()},
@@ -346,6 +362,7 @@ Json explain_json(const Job& job, const WaitRecord* wait, const PlacementRecord*
   if (!waits) wait = nullptr;
   if (wait != nullptr) {
     out.update(codec::encode_wait_record(*wait));
+    if (wait == view.behind.get()) out["queue_position"] = position_in_line(job, view);
     for (Json& item : out["counterfactuals"]) item["text"] = item["change"];
   } else if (waits) {
     out["reasons"].push_back({{"code", "NOT_YET_EVALUATED"},

@@ -93,8 +93,7 @@ int end_at_closed_gate() {
   clock_gettime(CLOCK_REALTIME, &now);
   record.ended_us = static_cast<std::int64_t>(now.tv_sec) * 1'000'000 + now.tv_nsec / 1000;
   if (!write_record("exit.json", encode_exit_record(record))) complain("exit.json");
-  unlink("shim.args");
-  unlink("shim.sock");
+  clear_files({"shim.args"});
   return kExitStatusGateClosed;
 }
 
@@ -121,9 +120,7 @@ int keep_attempt() {
   die_at(*args, "at_gate");
   if (!wait_at_gate()) return end_at_closed_gate();
   Shim shim(*args, listener);
-  const int status = shim.run();
-  unlink("shim.sock");
-  return status;
+  return shim.run();
 }
 
 }  // namespace

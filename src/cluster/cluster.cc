@@ -98,6 +98,7 @@ void Cluster::refresh(Time now) {
 }
 
 void Cluster::allocate(const Attempt& attempt, const std::map<GpuUuid, int>& stored_slots) {
+  if (!attempt.placement.gpu_uuids.empty()) allocated_[attempt.id] = attempt.placement.gpu_uuids;
   for (const GpuUuid& uuid : attempt.placement.gpu_uuids) {
     GpuRecord& gpu = gpus_[uuid];
     if (gpu.info.gpu_uuid.empty()) {  // recovered before its node said hello
@@ -120,9 +121,13 @@ void Cluster::allocate(const Attempt& attempt, const std::map<GpuUuid, int>& sto
 }
 
 void Cluster::release(const AttemptId& attempt, Time now) {
-  for (auto& [uuid, gpu] : gpus_) {
-    const auto removed = std::erase_if(gpu.allocations, [&](const Allocation& a) { return a.attempt == attempt; });
-    if (removed > 0) gpu.released_at = now;
+  const auto allocated = allocated_.extract(attempt);
+  if (allocated.empty()) return;
+  for (const GpuUuid& uuid : allocated.mapped()) {
+    const auto gpu = gpus_.find(uuid);
+    if (gpu == gpus_.end()) continue;
+    const auto removed = std::erase_if(gpu->second.allocations, [&](const Allocation& a) { return a.attempt == attempt; });
+    if (removed > 0) gpu->second.released_at = now;
   }
 }
 

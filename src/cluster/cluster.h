@@ -89,6 +89,7 @@ class Cluster {
   const ClusterOptions options_;
   std::map<NodeId, NodeRecord> nodes_;
   std::map<GpuUuid, GpuRecord> gpus_;
+  std::map<AttemptId, std::vector<GpuUuid>> allocated_;  // what release() has to look at
   std::map<GpuUuid, std::string> quarantined_;  // also of GPUs not seen yet
   std::map<NodeId, std::string> drained_;
 };

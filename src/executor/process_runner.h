@@ -7,6 +7,7 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -56,6 +57,13 @@ class ProcessRunner {
   // or the job, has seen a higher epoch. kPermissionDenied ("CANCELLED"): a stop for this attempt came first. kIo: the intent could not be
   // made durable and nothing was started.
   virtual Result<void> launch(const LaunchSpec& spec) = 0;
+
+  // Each as launch() would, in this order, and one result for each. An adapter may let their syncs and starts overlap.
+  virtual std::vector<Result<void>> launch_all(std::span<const LaunchSpec> specs) {
+    std::vector<Result<void>> results;
+    for (const LaunchSpec& spec : specs) results.push_back(launch(spec));
+    return results;
+  }
 
   // SIGTERM to the whole attempt, SIGKILL after the grace. `reason` is an ExitCause name and becomes the cause if it is
   // the first order before the exit; a repetition can only shorten the grace. An unknown attempt leaves a tombstone: its

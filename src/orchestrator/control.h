@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "base/result.h"
+#include "base/shared_map.h"
 #include "model/alert.h"
 #include "model/carbon.h"
 #include "model/decision.h"
@@ -25,12 +26,14 @@ struct NodeView {
   NodeInventory inventory;
   NodeState state = NodeState::kUp;
   std::string drain_reason;
-  Time last_seen;
+  Time last_seen;                           // as of the last full second
+  friend bool operator==(const NodeView&, const NodeView&) = default;
 };
 struct GpuJob {
   JobId job;
   std::int64_t number = 0;
   std::string name;
+  friend bool operator==(const GpuJob&, const GpuJob&) = default;
 };
 struct GpuView {
   GpuInfo info;
@@ -42,6 +45,7 @@ struct GpuView {
   std::int64_t allocated_mb = 0;
   std::vector<GpuJob> jobs;
   std::shared_ptr<const GpuSample> sample;  // null: no reading yet, or stale
+  friend bool operator==(const GpuView&, const GpuView&) = default;
 };
 struct FleetHistory {                       // one value a minute, oldest first, at most 60
   std::vector<Time> times;
@@ -58,23 +62,32 @@ struct OrchestratorCounters {
   std::uint64_t jobs_submitted = 0, jobs_finished = 0, placements = 0;
   std::uint64_t predictions = 0, prediction_fallbacks = 0;
   std::uint64_t commits = 0, cycles = 0;
-  double last_step_s = 0, last_cycle_s = 0;
+  double last_step_s = 0;
+  double last_cycle_s = 0, longest_cycle_s = 0;  // of steps that planned
 };
 
 // Immutable once published. Containers are shared with the next view where nothing changed.
 struct ClusterView {
   Time at;
   std::uint64_t version = 0;                // grows with every published view
-  std::map<NodeId, NodeView> nodes;
-  std::map<GpuUuid, GpuView> gpus;
-  std::map<JobId, std::shared_ptr<const Job>> jobs;             // live, and the 500 newest finished
-  std::map<JobId, std::shared_ptr<const WaitRecord>> waiting;   // of PENDING and HELD jobs
-  std::map<JobId, std::shared_ptr<const PlacementRecord>> placements;
+  SharedMap<NodeId, NodeView> nodes;
+  SharedMap<GpuUuid, GpuView> gpus;
+  SharedMap<JobId, std::shared_ptr<const Job>> jobs;            // live, and the 500 newest finished
+  SharedMap<JobId, std::shared_ptr<const WaitRecord>> waiting;  // of HELD jobs and of PENDING ones at the queue's front
+  std::shared_ptr<const WaitRecord> behind;                     // of every other PENDING job; null: not looked at yet
+  SharedMap<JobId, std::shared_ptr<const PlacementRecord>> placements;
   std::vector<Alert> alerts;                // open, and those cleared within the last hour
   std::optional<CarbonReport> carbon;
   FleetHistory history;
   std::optional<ModelVersion> model;
   OrchestratorCounters counters;
+
+  // Why the job waits; null when it does not, or before the first cycle that saw it.
+  std::shared_ptr<const WaitRecord> wait_of(const Job& job) const {
+    if (const auto found = waiting.find(job.id); found != waiting.end()) return found->second;
+    const bool was_seen = behind != nullptr && job.submitted_at <= behind->evaluated_at;
+    return job.state == JobState::kPending && was_seen ? behind : nullptr;
+  }
 };
 
 struct SubmitRequest {

@@ -81,6 +81,7 @@ void Orchestrator::start(Job& job, PlacementRecord record, Time now, Effects& ef
   attempt.assigned_at = now;
   attempt.state = JobState::kAssigned;
   cluster_.allocate(attempt);
+  touch_gpus(attempt);
   for (const GpuUuid& uuid : attempt.placement.gpu_uuids) {
     const Allocation& own = allocation_of(attempt.id, uuid);
     effects.writes.push_back(PutAllocation{uuid, own.slot, attempt.id, own.memory_mb});
@@ -127,7 +128,7 @@ void Orchestrator::on_hello(const HelloEvent& hello, Time now, Effects& effects)
     log::info("orchestrator", admission == NodeLeases::Admission::kRebooted ? "node was started again" : "agent was started again",
               {{"node", inventory.node.str()}});
   cluster_.apply_inventory(inventory, now);
-  needs_plan_ = effects.view_changed = true;
+  needs_plan_ = effects.view_changed = refresh_fleet_ = true;
 }
 
 // Its node has obeyed an orchestrator that was there before this database was, and that has not answered for a lease. One
@@ -158,7 +159,7 @@ void Orchestrator::on_heartbeat(const AgentEvent& event, const HeartbeatEvent& h
   rise_above(event.node, heartbeat.obeyed_epoch);
   for (const AttemptReport& report : heartbeat.attempts) on_report(event.node, report, now, effects);
   if (!heard.whole) return;
-  if (node->state != NodeState::kUp) needs_plan_ = true;
+  if (node->state != NodeState::kUp) needs_plan_ = refresh_fleet_ = true;
   cluster_.apply_heartbeat(event.node, now);
   find_lost(event.node, heartbeat.sent_at, heard.listed, now, effects);
 }
@@ -236,7 +237,7 @@ void Orchestrator::on_gpu_fault(const NodeId& node, const GpuFaultEvent& fault, 
     effects.writes.push_back(PutSetting{"drain/" + node.str(), reason});
     effects.audit(now, "agent", "drain", node.str(), reason);
   }
-  needs_plan_ = effects.view_changed = true;
+  needs_plan_ = effects.view_changed = refresh_fleet_ = true;
   log::warn("orchestrator", "GPU quarantined by its node", {{"node", node.str()}, {"gpu", fault.gpu_uuid.str()}, {"reason", reason}});
 }
 
@@ -247,7 +248,7 @@ void Orchestrator::on_gpu_recovered(const NodeId& node, const GpuRecoveredEvent&
   cluster_.set_quarantine(recovered.gpu_uuid, std::nullopt);
   effects.writes.push_back(PutSetting{"quarantine/" + recovered.gpu_uuid.str(), std::nullopt});
   effects.audit(now, "agent", "clear", recovered.gpu_uuid.str(), recovered.message);
-  needs_plan_ = effects.view_changed = true;
+  needs_plan_ = effects.view_changed = refresh_fleet_ = true;
   log::info("orchestrator", "GPU back in service", {{"node", node.str()}, {"gpu", recovered.gpu_uuid.str()}, {"reason", recovered.message}});
 }
 
@@ -284,6 +285,7 @@ void Orchestrator::end_attempt(Job& job, Attempt& attempt, const ExitStatus& exi
   attempt.ended_at = ended_at;
   attempt.state = terminal_state(exit);
   cluster_.release(attempt.id, now);
+  touch_gpus(attempt);
   effects.writes.push_back(DeleteAllocations{attempt.id});
   effects.writes.push_back(PutAttempt{attempt});
   needs_plan_ = true;

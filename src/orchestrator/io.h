@@ -107,6 +107,7 @@ struct Effects {
   std::vector<std::shared_ptr<const GpuSample>> samples;      // to the history; may be dropped under pressure
   std::optional<PredictionsAsked> predictions;                // must be answered by a PredictionsInput
   bool view_changed = false;
+  bool planned = false;                                       // a scheduling cycle was part of the step
 
   // In the same commit as what was ordered.
   void audit(Time time, std::string actor, std::string action, std::string target, std::string detail);

@@ -65,6 +65,7 @@ void Orchestrator::set_job_state(Job& job, JobState to, const std::string& actor
     event.attempt = attempt->id.n;
   }
   const bool moved = job.state != to;
+  holding_ += static_cast<std::size_t>(holds_gpus(to)) - static_cast<std::size_t>(holds_gpus(job.state));
   job.state = to;
   if (is_terminal(to)) job.ended_at = now;
   put_row(job, effects);
@@ -108,8 +109,7 @@ Result<void> Orchestrator::check_admission(const JobSpec& spec, std::size_t task
                     fmt::format("job {} with the unique name '{}' is still {}; cancel it or choose another name",
                                 job.number, job.spec.name, to_string(job.state)),
                     "/name");
-  const auto pending = static_cast<std::size_t>(
-      std::count_if(live_.begin(), live_.end(), [](const auto& entry) { return !holds_gpus(entry.second.state); }));
+  const std::size_t pending = live_.size() - holding_;
   if (pending + tasks > options_.max_pending)
     return fail(ErrorCode::kResourceExhausted, fmt::format("{} jobs are waiting, the queue holds {}", pending, options_.max_pending));
   const Time begin = std::max(now, spec.begin.value_or(now));
@@ -332,7 +332,7 @@ void Orchestrator::apply(QuarantineInput& input, Time now, Effects& effects) {
     cluster_.set_quarantine(input.gpu, input.reason);
     effects.writes.push_back(PutSetting{"quarantine/" + input.gpu.str(), input.reason});
     effects.audit(now, input.actor, input.reason ? "quarantine" : "clear", input.gpu.str(), input.reason.value_or(""));
-    needs_plan_ = effects.view_changed = true;
+    needs_plan_ = effects.view_changed = refresh_fleet_ = true;
     log::info("orchestrator", input.reason ? "GPU quarantined" : "GPU back in service",
               {{"gpu", input.gpu.str()}, {"reason", input.reason.value_or("")}});
   }
@@ -346,7 +346,7 @@ void Orchestrator::apply(DrainInput& input, Time now, Effects& effects) {
     cluster_.set_drain(input.node, input.reason);
     effects.writes.push_back(PutSetting{"drain/" + input.node.str(), input.reason});
     effects.audit(now, input.actor, input.reason ? "drain" : "undrain", input.node.str(), input.reason.value_or(""));
-    needs_plan_ = effects.view_changed = true;
+    needs_plan_ = effects.view_changed = refresh_fleet_ = true;
     log::info("orchestrator", input.reason ? "node drained" : "node back in service",
               {{"node", input.node.str()}, {"reason", input.reason.value_or("")}});
   }

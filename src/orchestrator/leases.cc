@@ -189,7 +189,7 @@ void Orchestrator::apply(ForgetNodeInput& input, Time now, Effects& effects) {
   effects.writes.push_back(PutSetting{"drain/" + node.str(), std::nullopt});
   effects.audit(now, input.actor, "forget", node.str(),
                 jobs.empty() ? "" : fmt::format("given up as lost: {} attempts", jobs.size()));
-  needs_plan_ = effects.view_changed = true;
+  needs_plan_ = effects.view_changed = refresh_fleet_ = true;
   log::info("orchestrator", "node forgotten", {{"node", node.str()}, {"attempts_ended", jobs.size()}});
   answer({});
 }

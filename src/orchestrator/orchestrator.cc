@@ -8,7 +8,17 @@
 namespace aether {
 namespace {
 constexpr std::chrono::seconds kReplanEvery{1};     // while somebody waits: heat and readings change
+
+// What is shown and no longer there.
+template <class Shown, class Present>
+void drop_others(Shown& shown, const Present& present) {
+  if (shown.size() == present.size()) return;  // everything present has just been shown
+  std::vector<typename Present::key_type> gone;
+  for (const auto& [key, value] : shown)
+    if (!present.contains(key)) gone.push_back(key);
+  for (const auto& key : gone) shown.erase(key);
 }
+}  // namespace
 
 Orchestrator::Orchestrator(OrchestratorOptions options, StoredState state, Epoch first_epoch, std::uint64_t epochs,
                            std::uint64_t seed, Time now)
@@ -42,6 +52,7 @@ Orchestrator::Orchestrator(OrchestratorOptions options, StoredState state, Epoch
       cluster_.allocate(job.attempts.back(), slots[job.attempts.back().id]);
     touch(job);
     const JobId id = job.id;
+    if (holds_gpus(job.state)) ++holding_;
     index_job(live_.emplace(id, std::move(job)).first->second);
   }
   for (const auto& [id, job] : live_) watch_dependencies(job);
@@ -108,7 +119,7 @@ Effects Orchestrator::step(Time now, Mono mono, std::span<Input> inputs) {
     cluster_.refresh(now);
     check_leases(now, effects);
     judge_alerts(now, effects);
-    effects.view_changed = true;  // ages and states move with time
+    effects.view_changed = refresh_fleet_ = true;  // ages and states move with time
     if (now - last_minute_ >= std::chrono::minutes(1)) {
       last_minute_ = now;
       record_history(now);
@@ -130,31 +141,15 @@ std::shared_ptr<const ClusterView> Orchestrator::view(Time now) {
     if (const auto it = live_.find(id); it != live_.end()) shown_[id] = std::make_shared<const Job>(it->second);
   changed_jobs_.clear();
 
+  show_fleet(now);
   auto view = std::make_shared<ClusterView>();
   view->at = now;
   view->version = ++view_version_;
-  for (const auto& [id, node] : cluster_.nodes())
-    view->nodes[id] = {node.inventory, node.state, node.drain.value_or(""), node.last_seen};
-  for (const auto& [uuid, gpu] : cluster_.gpus()) {
-    GpuView shown;
-    shown.info = gpu.info;
-    shown.node = gpu.node;
-    shown.gpu_id = gpu_display_id(gpu.node, gpu.info.gpu_index);
-    const auto state = cluster_.gpu_state(gpu, alerts_.is_idle(uuid), now);
-    shown.state = state.state;
-    shown.state_reason = state.reason;
-    const auto since = state_since_.try_emplace(uuid, state.state, now).first;
-    if (since->second.first != state.state) since->second = {state.state, now};
-    shown.state_since = since->second.second;
-    shown.allocated_mb = gpu.reserved_mb();
-    for (const Allocation& allocation : gpu.allocations)
-      if (const auto it = live_.find(allocation.attempt.job); it != live_.end())
-        shown.jobs.push_back({it->first, it->second.number, it->second.spec.name});
-    if (cluster_.has_current_sample(gpu, now)) shown.sample = gpu.sample;
-    view->gpus[uuid] = std::move(shown);
-  }
+  view->nodes = shown_nodes_;
+  view->gpus = shown_gpus_;
   view->jobs = shown_;
   view->waiting = waiting_;
+  view->behind = behind_;
   view->placements = placements_;
   view->alerts = alerts_.current(now);
   view->carbon = carbon_;
@@ -162,6 +157,46 @@ std::shared_ptr<const ClusterView> Orchestrator::view(Time now) {
   view->model = model_;
   view->counters = counters_;
   return view;
+}
+
+// Between full looks only the GPUs that something happened to: a view is wanted for every reply.
+void Orchestrator::show_fleet(Time now) {
+  if (!std::exchange(refresh_fleet_, false)) {
+    for (const GpuUuid& uuid : touched_gpus_)
+      if (const GpuRecord* gpu = cluster_.find_gpu(uuid)) show_gpu(*gpu, now);
+    touched_gpus_.clear();
+    return;
+  }
+  touched_gpus_.clear();
+  for (const auto& [id, node] : cluster_.nodes()) {
+    NodeView shown{node.inventory, node.state, node.drain.value_or(""), node.last_seen};
+    if (const auto old = shown_nodes_.find(id); old == shown_nodes_.end() || old->second != shown)
+      shown_nodes_[id] = std::move(shown);
+  }
+  for (const auto& [uuid, gpu] : cluster_.gpus()) show_gpu(gpu, now);
+  drop_others(shown_nodes_, cluster_.nodes());
+  drop_others(shown_gpus_, cluster_.gpus());
+}
+
+void Orchestrator::show_gpu(const GpuRecord& gpu, Time now) {
+  const GpuUuid& uuid = gpu.info.gpu_uuid;
+  GpuView shown;
+  shown.info = gpu.info;
+  shown.node = gpu.node;
+  shown.gpu_id = gpu_display_id(gpu.node, gpu.info.gpu_index);
+  const auto state = cluster_.gpu_state(gpu, alerts_.is_idle(uuid), now);
+  shown.state = state.state;
+  shown.state_reason = state.reason;
+  const auto since = state_since_.try_emplace(uuid, state.state, now).first;
+  if (since->second.first != state.state) since->second = {state.state, now};
+  shown.state_since = since->second.second;
+  shown.allocated_mb = gpu.reserved_mb();
+  for (const Allocation& allocation : gpu.allocations)
+    if (const auto it = live_.find(allocation.attempt.job); it != live_.end())
+      shown.jobs.push_back({it->first, it->second.number, it->second.spec.name});
+  if (cluster_.has_current_sample(gpu, now)) shown.sample = gpu.sample;
+  if (const auto old = shown_gpus_.find(uuid); old == shown_gpus_.end() || old->second != shown)
+    shown_gpus_[uuid] = std::move(shown);
 }
 
 }  // namespace aether

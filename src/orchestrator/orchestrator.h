@@ -2,6 +2,7 @@
 // The orchestrator's core: step(now, inputs) -> effects. One owner thread; no I/O, no clock, no lock. What must be
 // durable is in `writes`; commands and replies leave only once those are on disk, so a crash at any point repeats or
 // forgets work that nobody was promised.
+#include <algorithm>
 #include <deque>
 #include <functional>
 #include <map>
@@ -31,6 +32,8 @@ struct OrchestratorOptions {
   std::size_t max_recent = 500;            // finished jobs kept in memory
   int max_launch_tries = 5;                // attempts that never ran, per job
   bool use_predictor = true;
+  // Of a cycle (Plan::work); each unit beyond it keeps the next cycle waiting for 1 us, all together at most 1 s.
+  std::size_t unpaused_work = 20'000;
   LeaseOptions lease;
   int max_start_sends = 20;                // of one start
   std::chrono::seconds resend_first{1}, resend_last{20};
@@ -71,7 +74,13 @@ class Orchestrator {
     counters_.samples_dropped += dropped;
   }
   void count_bus_dropped(std::uint64_t messages) { counters_.bus_dropped = messages; }
-  void count_step(double seconds) { counters_.last_step_s = seconds; }
+  // `planned`: Effects::planned of that step.
+  void count_step(double seconds, bool planned) {
+    counters_.last_step_s = seconds;
+    if (!planned) return;
+    counters_.last_cycle_s = seconds;
+    counters_.longest_cycle_s = std::max(counters_.longest_cycle_s, seconds);
+  }
 
  private:
   struct Outstanding {                      // a command until its acknowledgement
@@ -185,8 +194,17 @@ class Orchestrator {
   void plan(Time now, Effects& effects);
   SchedulerInput scheduler_input(Time now) const;
   SubmitReply what_if(const SubmitRequest& request, Time now) const;
-  PredictRequest predict_request(const Job& job, const std::vector<GpuUuid>& candidates, Time now) const;
+  std::map<NodeId, double> busy_by_node(Time now) const;
+  PredictRequest predict_request(const Job& job, const std::vector<GpuUuid>& candidates,
+                                 const std::map<NodeId, double>& busy) const;
   void adopt(Plan plan, const std::map<JobId, PredictionOutcome>& outcomes, Time now, Effects& effects);
+
+  // orchestrator.cc
+  void show_fleet(Time now);
+  void show_gpu(const GpuRecord& gpu, Time now);
+  void touch_gpus(const Attempt& attempt) {
+    touched_gpus_.insert(attempt.placement.gpu_uuids.begin(), attempt.placement.gpu_uuids.end());
+  }
 
   // telemetry.cc
   void judge_alerts(Time now, Effects& effects);
@@ -201,7 +219,7 @@ class Orchestrator {
   Cluster cluster_;
   ThresholdAlerts alerts_;
   std::map<JobId, Job> live_;                              // not terminal
-  std::map<JobId, std::shared_ptr<const Job>> shown_;      // live and recent, as published
+  SharedMap<JobId, std::shared_ptr<const Job>> shown_;     // live and recent, as published
   std::deque<JobId> recent_;                               // finished, oldest first
   std::set<JobId> changed_jobs_;                           // since the last view
   std::map<JobId, std::set<JobId>> dependents_;            // live job -> live jobs that wait for it
@@ -212,8 +230,9 @@ class Orchestrator {
   std::set<std::pair<Time, JobId>> deadlines_;             // when a deadline has to be looked at
   std::set<JobId> doomed_;                                 // to be cancelled in this step
   std::map<std::pair<std::string, std::string>, JobId> by_key_;  // (user, idempotency key), while shown
-  std::map<JobId, std::shared_ptr<const WaitRecord>> waiting_;
-  std::map<JobId, std::shared_ptr<const PlacementRecord>> placements_;
+  SharedMap<JobId, std::shared_ptr<const WaitRecord>> waiting_;
+  std::shared_ptr<const WaitRecord> behind_;               // of the pending jobs that are not in waiting_
+  SharedMap<JobId, std::shared_ptr<const PlacementRecord>> placements_;
   std::map<GpuUuid, std::string> gpu_faults_;  // what a node said last of each GPU, acted upon
   std::map<std::pair<AttemptId, std::string>, Outstanding> outstanding_;
   std::map<AttemptId, Time> missing_since_;
@@ -225,6 +244,11 @@ class Orchestrator {
   std::map<std::uint64_t, PendingLog> pending_logs_;
   std::map<GpuUuid, std::shared_ptr<const GpuSample>> last_charged_;
   std::map<GpuUuid, std::pair<GpuState, Time>> state_since_;  // as last shown
+  SharedMap<NodeId, NodeView> shown_nodes_;                   // as published
+  SharedMap<GpuUuid, GpuView> shown_gpus_;
+  std::set<GpuUuid> touched_gpus_;                            // since the last view
+  bool refresh_fleet_ = true;                                 // the next view looks at every node and GPU again
+  std::size_t holding_ = 0;                                   // live jobs that hold GPUs
   std::optional<CarbonReport> carbon_;
   std::optional<ModelVersion> model_;
   FleetHistory history_;
@@ -238,7 +262,7 @@ class Orchestrator {
   std::uint64_t view_version_ = 0;
   bool needs_plan_ = true;
   std::optional<std::pair<std::uint64_t, Time>> awaiting_;  // cycle and when its predictions were asked for
-  Time last_plan_, last_second_, last_minute_;
+  Time last_plan_, next_plan_, last_second_, last_minute_;
 };
 
 }  // namespace aether

@@ -73,6 +73,7 @@ class OrchestratorTest : public testing::Test {
   void restart() {
     OrchestratorOptions options;
     options.use_predictor = use_predictor_;
+    options.unpaused_work = unpaused_work_;
     core_ = std::make_unique<Orchestrator>(options, disk_.load(), next_epoch_, 100000, 42, now_);
     next_epoch_ += 100000;
   }
@@ -161,6 +162,7 @@ class OrchestratorTest : public testing::Test {
   const Job& job(const JobId& id) { return disk_.jobs.at(id); }
 
   bool use_predictor_ = true;
+  std::size_t unpaused_work_ = OrchestratorOptions{}.unpaused_work;
   Time now_ = Time(seconds(1'700'000'000));
   Disk disk_;
   Epoch next_epoch_ = 1;
@@ -510,6 +512,49 @@ TEST_F(OrchestratorTest, LogRequestsAreAnsweredOrTimeOut) {
   step({ReadLogInput{id, std::nullopt, "stdout", 0, 100, [&](Result<LogChunk> r) { result = std::move(r); }}});
   step({}, seconds(3));
   EXPECT_EQ(result.error().code, ErrorCode::kTimeout);
+}
+
+TEST_F(OrchestratorTest, AViewShowsWhatHappenedToAGpuInTheSameStep) {
+  join(2);
+  const auto before = core_->view(now_);
+  const JobId id = submit(spec_of(1))->job->id;
+  const auto held = core_->view(now_);
+  const Attempt attempt = held->jobs.at(id)->attempts.back();
+  const GpuUuid gpu = attempt.placement.gpu_uuids.front();
+  ASSERT_EQ(held->gpus.at(gpu).jobs.size(), 1u);
+  EXPECT_EQ(held->gpus.at(gpu).state, GpuState::kBusy);
+  EXPECT_TRUE(before->gpus.at(gpu).jobs.empty()) << "a published view stays as it was";
+  report(attempt.id, attempt.epoch, JobState::kRunning);
+  report(attempt.id, attempt.epoch, JobState::kCompleted, exit_with(0));
+  EXPECT_TRUE(core_->view(now_)->gpus.at(gpu).jobs.empty());
+  EXPECT_EQ(core_->view(now_)->gpus.at(gpu).state, GpuState::kFree);
+  step({sample(1, 250)});
+  EXPECT_EQ(core_->view(now_)->gpus.at(GpuUuid("GPU-1")).sample->power_draw_w, 250);
+  step({DrainInput{NodeId("n1"), "maintenance", [](Result<void>) {}}});
+  EXPECT_EQ(core_->view(now_)->gpus.at(GpuUuid("GPU-0")).state, GpuState::kOut);
+  EXPECT_EQ(core_->view(now_)->nodes.at(NodeId("n1")).drain_reason, "maintenance");
+}
+
+TEST_F(OrchestratorTest, AfterALongCycleTheNextOneWaits) {
+  unpaused_work_ = 1000;
+  restart();
+  join(1);
+  const auto submit_many = [&](int count) {
+    std::vector<Input> inputs;
+    for (int i = 0; i < count; ++i)
+      inputs.push_back(SubmitInput{{spec_of(1), "admin", "", "b", false}, [](Result<SubmitReply>) {}, std::nullopt});
+    step(std::move(inputs));
+  };
+  submit_many(3000);
+  const auto cycles = core_->view(now_)->counters.cycles;
+  const JobId late = submit(spec_of(1))->job->id;
+  EXPECT_EQ(core_->view(now_)->counters.cycles, cycles);
+  EXPECT_EQ(core_->view(now_)->jobs.at(late)->state, JobState::kPending);
+  step({}, seconds(1));
+  const auto view = core_->view(now_);
+  EXPECT_EQ(view->counters.cycles, cycles + 1);
+  ASSERT_NE(view->wait_of(*view->jobs.at(late)), nullptr);
+  EXPECT_EQ(view->wait_of(*view->jobs.at(late))->reasons.front().code, "PRIORITY");
 }
 
 }  // namespace

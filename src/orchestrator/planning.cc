@@ -5,8 +5,9 @@
 
 namespace aether {
 namespace {
+constexpr std::chrono::seconds kLongestPause{1};
 constexpr std::chrono::seconds kPredictionsLost{3};  // the service always answers; this only guards against a bug there
-}
+}  // namespace
 
 SchedulerInput Orchestrator::scheduler_input(Time now) const {
   SchedulerInput input{cluster_, {}, {}, now, counters_.cycles};
@@ -27,20 +28,26 @@ void Orchestrator::plan(Time now, Effects& effects) {
   if (awaiting_ && now - awaiting_->second < kPredictionsLost) return;
   awaiting_.reset();
   if (!needs_plan_) return;
+  if (now < next_plan_ && now >= last_plan_) return;
   needs_plan_ = false;
+  effects.planned = true;
   last_plan_ = now;
   ++counters_.cycles;
-  const SchedulerInput input = scheduler_input(now);
-  if (input.queue.empty()) return;
-  const std::vector<Shortlisted> ready = shortlist(input, options_.scheduler);
-  if (ready.empty() || !options_.use_predictor) {
-    std::map<JobId, PredictionOutcome> outcomes;
-    for (const Shortlisted& entry : ready) outcomes[entry.job->id].fallback_reason = "no predictor is configured";
-    return adopt(place(input, outcomes, options_.scheduler), outcomes, now, effects);
+  SchedulerInput input = scheduler_input(now);
+  if (input.queue.empty()) {
+    behind_.reset();
+    return;
   }
+  if (!options_.use_predictor) {
+    input.no_prediction = "no predictor is configured";
+    return adopt(place(input, {}, options_.scheduler), {}, now, effects);
+  }
+  Shortlist ready = shortlist(input, options_.scheduler);
+  if (ready.jobs.empty()) return adopt(std::move(ready.plan), {}, now, effects);
   PredictionsAsked asked{counters_.cycles, {}};
-  for (const Shortlisted& entry : ready)
-    asked.requests.emplace_back(entry.job->id, predict_request(*entry.job, entry.candidates, now));
+  const auto busy = busy_by_node(now);
+  for (const Shortlisted& entry : ready.jobs)
+    asked.requests.emplace_back(entry.job->id, predict_request(*entry.job, entry.candidates, busy));
   awaiting_ = {counters_.cycles, now};
   counters_.predictions += asked.requests.size();
   effects.predictions = std::move(asked);
@@ -62,23 +69,19 @@ SubmitReply Orchestrator::what_if(const SubmitRequest& request, Time now) const 
   input.queue.push_back(&job);
   if (std::vector<Reason> reasons; add_time_gates(job, now, reasons), !reasons.empty())
     input.gated[job.id] = std::move(reasons);
-  std::map<JobId, PredictionOutcome> outcomes;
-  for (const Shortlisted& entry : shortlist(input, options_.scheduler))
-    outcomes[entry.job->id].fallback_reason = "a dry run does not ask the predictor";
-  Plan plan = place(input, outcomes, options_.scheduler);
+  input.no_prediction = "a dry run does not ask the predictor";
+  Plan plan = place(input, {}, options_.scheduler);
   SubmitReply reply;
   for (PlannedStart& start : plan.starts)
     if (start.job == job.id) reply.would_start = std::make_shared<const PlacementRecord>(std::move(start.record));
   for (WaitRecord& wait : plan.waits)
     if (wait.job == job.id) reply.would_wait = std::make_shared<const WaitRecord>(std::move(wait));
+  if (!reply.would_start && !reply.would_wait) reply.would_wait = plan.behind;
   return reply;
 }
 
-PredictRequest Orchestrator::predict_request(const Job& job, const std::vector<GpuUuid>& candidates, Time now) const {
-  PredictRequest request;
-  request.job_type = job.spec.type;
-  request.gpus = job.spec.gpus;
-  if (job.spec.gpu_mem_mb) request.gpu_mem_mb = static_cast<double>(*job.spec.gpu_mem_mb);
+// Mean utilization of the GPUs that report.
+std::map<NodeId, double> Orchestrator::busy_by_node(Time now) const {
   std::map<NodeId, double> busy;
   for (const auto& [id, node] : cluster_.nodes()) {
     double sum = 0;
@@ -91,6 +94,15 @@ PredictRequest Orchestrator::predict_request(const Job& job, const std::vector<G
     }
     if (read > 0) busy[id] = sum / read;
   }
+  return busy;
+}
+
+PredictRequest Orchestrator::predict_request(const Job& job, const std::vector<GpuUuid>& candidates,
+                                             const std::map<NodeId, double>& busy) const {
+  PredictRequest request;
+  request.job_type = job.spec.type;
+  request.gpus = job.spec.gpus;
+  if (job.spec.gpu_mem_mb) request.gpu_mem_mb = static_cast<double>(*job.spec.gpu_mem_mb);
   const auto number = [](const auto& value) { return value ? std::optional(static_cast<double>(*value)) : std::nullopt; };
   for (const GpuUuid& uuid : candidates) {
     const GpuRecord& gpu = *cluster_.find_gpu(uuid);
@@ -122,14 +134,18 @@ void Orchestrator::apply(PredictionsInput& input, Time now, Effects& effects) {
     if (outcome.scores.empty()) ++counters_.prediction_fallbacks;
     if (outcome.model) model_ = outcome.model;
   }
+  effects.planned = true;
   adopt(place(scheduler_input(now), input.outcomes, options_.scheduler), input.outcomes, now, effects);
 }
 
 void Orchestrator::adopt(Plan plan, const std::map<JobId, PredictionOutcome>& outcomes, Time now, Effects& effects) {
+  // Every submission would set off the next cycle; a unit of work takes some 0.2 us of the thread that also answers.
+  const std::size_t beyond = plan.work - std::min(plan.work, options_.unpaused_work);
+  next_plan_ = now + std::min<Duration>(std::chrono::microseconds(beyond), kLongestPause);
   for (PlannedStart& planned : plan.starts) {
     Job* job = find_live(planned.job);
     if (job == nullptr || job->state != JobState::kPending) continue;
-    const bool asked = outcomes.contains(planned.job) || job->spec.gpus == 0;
+    const bool asked = !options_.use_predictor || outcomes.contains(planned.job) || job->spec.gpus == 0;
     // Room that appeared while the predictor was thinking: the next cycle asks for this job too.
     if (!asked || !still_fits(cluster_, *job, planned.record.placement, now, options_.scheduler)) {
       needs_plan_ = true;
@@ -142,6 +158,7 @@ void Orchestrator::adopt(Plan plan, const std::map<JobId, PredictionOutcome>& ou
     const JobId id = wait.job;
     waiting_[id] = std::make_shared<const WaitRecord>(std::move(wait));
   }
+  behind_ = std::move(plan.behind);
   effects.view_changed = true;
 }
 

@@ -267,7 +267,7 @@ void OrchestratorService::run_steps() {
       if (!start_over(now)) return;
       continue;
     }
-    core_->count_step(std::chrono::duration<double>(clock_.mono() - begin).count());
+    core_->count_step(std::chrono::duration<double>(clock_.mono() - begin).count(), effects.planned);
     if (!effects.replies.empty() || (effects.view_changed && clock_.mono() >= next_view)) {
       auto fresh = core_->view(now);
       {

@@ -25,6 +25,8 @@ void Orchestrator::apply(SampleInput& input, Time now, Effects& effects) {
     effects.samples.push_back(input.sample);
   if (!cluster_.apply_sample(input.sample, now)) return;
   const GpuRecord& gpu = *cluster_.find_gpu(input.sample->gpu_uuid);
+  touched_gpus_.insert(gpu.info.gpu_uuid);
+  if (!shown_gpus_.contains(gpu.info.gpu_uuid)) refresh_fleet_ = true;  // perhaps with a node that is new too
   charge_energy(gpu);
   judge_gpu(gpu, now, effects);
   effects.view_changed = true;

@@ -63,6 +63,11 @@ std::optional<Rejection> check_kind(const GpuRecord& gpu, const JobSpec& spec) {
   return std::nullopt;
 }
 
+bool is_of_kind(const GpuRecord& gpu, const JobSpec& spec) {
+  return gpu.info.source != GpuSource::kExternal && (spec.gpu_type.empty() || type_matches(gpu.info.gpu_name, spec.gpu_type)) &&
+         (!spec.gpu_mem_mb || gpu.info.memory_total_mb >= *spec.gpu_mem_mb);
+}
+
 std::optional<Rejection> check_node(const NodeRecord& node) {
   if (node.inventory.exec_mode == "none" || node.inventory.exec_mode.empty())
     return Rejection{"NODE_STALE", "telemetry only: it runs no jobs"};

@@ -16,6 +16,7 @@ struct Rejection {
 
 // Constraints that no waiting can cure: model of GPU, memory size, kind of source.
 std::optional<Rejection> check_kind(const GpuRecord& gpu, const JobSpec& spec);
+bool is_of_kind(const GpuRecord& gpu, const JobSpec& spec);  // the same without a text
 // Health of GPU and node.
 std::optional<Rejection> check_health(const GpuRecord& gpu, const NodeRecord& node, const Cluster& cluster, Time now);
 // What is free on it. `extra_mb` was promised to other jobs earlier in this cycle; `extra_exclusive` as a whole.

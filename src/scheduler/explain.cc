@@ -9,6 +9,8 @@
 namespace aether {
 namespace {
 
+constexpr std::size_t kNamedNodes = 64;  // as evidence
+
 std::string gpus_text(std::int64_t count) { return fmt::format("{} GPU{}", count, count == 1 ? "" : "s"); }
 
 WaitRecord start_record(const Job& job, const SchedulerInput& input, int position) {
@@ -27,15 +29,14 @@ struct NodeCount {
   int total = 0;
 };
 
-std::map<NodeId, NodeCount> count_by_node(const Job& job, const std::vector<Candidate>& candidates,
-                                          const SchedulerInput& input) {
-  std::map<NodeId, NodeCount> counts;
-  for (const Candidate& candidate : candidates) {
-    NodeCount& count = counts[candidate.node];
+// Per node of the table.
+std::vector<NodeCount> count_by_node(const JobSpec& spec, const FleetTable& table, const std::vector<Verdict>& verdicts) {
+  std::vector<NodeCount> counts(table.nodes.size());
+  for (std::size_t i = 0; i < verdicts.size(); ++i) {
+    NodeCount& count = counts[table.gpus[i].node];
     ++count.total;
-    if (candidate.rejected_by.empty()) ++count.eligible;
-    const GpuRecord* gpu = input.cluster.find_gpu(candidate.gpu_uuid);
-    if (gpu != nullptr && !check_kind(*gpu, job.spec)) ++count.fitting_kind;
+    if (!verdicts[i].rejected) ++count.eligible;
+    if (!verdicts[i].rejected || is_of_kind(*table.gpus[i].gpu, spec)) ++count.fitting_kind;
   }
   return counts;
 }
@@ -58,16 +59,18 @@ Reason infeasible(const JobSpec& spec, int most) {
   return reason;
 }
 
-Reason too_few(const JobSpec& spec, const std::map<NodeId, NodeCount>& counts) {
+Reason too_few(const JobSpec& spec, const FleetTable& table, const std::vector<NodeCount>& counts) {
   Reason reason;
   reason.need = spec.gpus;
   reason.unit = "gpu";
   int best = 0, total = 0;
   NodeId best_node;
-  for (const auto& [node, count] : counts) {
+  for (std::size_t i = 0; i < counts.size(); ++i) {
+    const NodeCount& count = counts[i];
     total += count.eligible;
-    if (count.eligible > best) best = count.eligible, best_node = node;
-    if (count.fitting_kind > 0) reason.evidence.push_back({node, count.eligible, count.total});
+    if (count.eligible > best) best = count.eligible, best_node = *table.nodes[i].id;
+    if (count.fitting_kind > 0 && reason.evidence.size() < kNamedNodes)
+      reason.evidence.push_back({*table.nodes[i].id, count.eligible, count.total});
   }
   reason.best = best;
   reason.code = total >= spec.gpus ? "FRAGMENTATION" : "INSUFFICIENT_GPUS";
@@ -79,30 +82,29 @@ Reason too_few(const JobSpec& spec, const std::map<NodeId, NodeCount>& counts) {
 }
 
 // One reason for each constraint that keeps otherwise fitting GPUs from the job.
-void add_constraint_reasons(const std::vector<Candidate>& candidates, WaitRecord& record) {
-  std::map<std::string, std::pair<int, std::string>> by_code;
-  for (const Candidate& candidate : candidates) {
-    const std::string& code = candidate.rejected_by;
-    if (code.empty() || code == "INFEASIBLE" || code == "INSUFFICIENT_GPUS") continue;
-    auto& [count, text] = by_code[code];
-    if (count++ == 0) text = candidate.gpu_id + ": " + candidate.rejected_text;
+void add_constraint_reasons(const FleetTable& table, const std::vector<Verdict>& verdicts, std::vector<Reason>& reasons) {
+  std::map<std::string, std::pair<int, std::size_t>> by_code;  // how many, and the first
+  for (std::size_t i = 0; i < verdicts.size(); ++i) {
+    if (!verdicts[i].rejected) continue;
+    const std::string& code = verdicts[i].rejected->code;
+    if (code == "INFEASIBLE" || code == "INSUFFICIENT_GPUS") continue;
+    ++by_code.try_emplace(code, 0, i).first->second.first;
   }
   for (const auto& [code, found] : by_code) {
+    const GpuRecord& first = *table.gpus[found.second].gpu;
+    const std::string text =
+        gpu_display_id(first.node, first.info.gpu_index) + ": " + verdicts[found.second].rejected->text;
     Reason reason;
     reason.code = code;
     reason.best = found.first;
     reason.unit = "gpu";
-    reason.text = found.first == 1 ? found.second : fmt::format("{} GPUs, for example {}", found.first, found.second);
-    record.reasons.push_back(std::move(reason));
+    reason.text = found.first == 1 ? text : fmt::format("{} GPUs, for example {}", found.first, text);
+    reasons.push_back(std::move(reason));
   }
 }
 
-void add_checks(const JobSpec& spec, const std::map<NodeId, NodeCount>& counts, int position, WaitRecord& record) {
-  int eligible = 0, kind = 0;
-  for (const auto& [node, count] : counts) {
-    eligible = std::max(eligible, count.eligible);
-    kind = std::max(kind, count.fitting_kind);
-  }
+void add_checks(const JobSpec& spec, const WaitBasis& basis, int position, WaitRecord& record) {
+  const int eligible = basis.most_together, kind = basis.of_kind;
   const auto verdict = [](bool pass) { return std::string(pass ? "pass" : "fail"); };
   record.checks.push_back({"INFEASIBLE", verdict(kind >= spec.gpus), static_cast<double>(kind),
                            static_cast<double>(spec.gpus), "gpu",
@@ -126,14 +128,6 @@ int rank_of(const std::string& code) {
 
 }  // namespace
 
-int most_together(const std::vector<Candidate>& candidates) {
-  std::map<NodeId, int> counts;
-  int best = 0;
-  for (const Candidate& candidate : candidates)
-    if (candidate.rejected_by.empty()) best = std::max(best, ++counts[candidate.node]);
-  return best;
-}
-
 WaitRecord explain_held(const Job& job, const SchedulerInput& input) {
   WaitRecord record = start_record(job, input, 0);
   Reason reason;
@@ -153,37 +147,48 @@ WaitRecord explain_gated(const Job& job, const SchedulerInput& input, const std:
   return record;
 }
 
-WaitRecord explain_far_behind(const Job& job, const SchedulerInput& input, int position) {
-  WaitRecord record = start_record(job, input, position);
+WaitRecord explain_far_behind(const SchedulerInput& input, std::size_t assessed) {
+  WaitRecord record;
+  record.evaluated_at = input.now;
+  record.cycle = input.cycle;
+  record.nodes_evaluated = static_cast<int>(input.cluster.nodes().size());
   Reason reason;
   reason.code = "PRIORITY";
-  reason.text = fmt::format("{} jobs are ahead of it", position - 1);
+  reason.text = fmt::format("At least {} job{} ahead of it", assessed, assessed == 1 ? " is" : "s are");
   record.summary = reason.text;
   record.reasons.push_back(std::move(reason));
   return record;
 }
 
-WaitRecord explain_waiting(const Job& job, const std::vector<Candidate>& candidates, const SchedulerInput& input,
-                           int position, const std::vector<std::int64_t>& ahead) {
-  WaitRecord record = start_record(job, input, position);
-  const auto counts = count_by_node(job, candidates, input);
-  int largest = 0;
-  for (const auto& [node, count] : counts) largest = std::max(largest, count.fitting_kind);
-  if (candidates.empty()) {
+WaitBasis waiting_basis(const JobSpec& spec, const FleetTable& table, const std::vector<Verdict>& verdicts) {
+  WaitBasis basis;
+  const auto counts = count_by_node(spec, table, verdicts);
+  for (const NodeCount& count : counts) {
+    basis.of_kind = std::max(basis.of_kind, count.fitting_kind);
+    basis.most_together = std::max(basis.most_together, count.eligible);
+  }
+  if (verdicts.empty()) {
     Reason reason;
     reason.code = "INSUFFICIENT_GPUS";
-    reason.need = job.spec.gpus;
+    reason.need = spec.gpus;
     reason.best = 0;
     reason.unit = "gpu";
-    reason.text = job.spec.gpus == 0 ? "No node takes jobs now; start an agent or undrain one"
-                                     : "No GPU reports yet; start an agent on a node";
-    record.reasons.push_back(std::move(reason));
-  } else if (largest < job.spec.gpus) {
-    record.reasons.push_back(infeasible(job.spec, largest));
+    reason.text = spec.gpus == 0 ? "No node takes jobs now; start an agent or undrain one"
+                                 : "No GPU reports yet; start an agent on a node";
+    basis.reasons.push_back(std::move(reason));
+  } else if (basis.of_kind < spec.gpus) {
+    basis.reasons.push_back(infeasible(spec, basis.of_kind));
   } else {
-    record.reasons.push_back(too_few(job.spec, counts));
-    add_constraint_reasons(candidates, record);
+    basis.reasons.push_back(too_few(spec, table, counts));
+    add_constraint_reasons(table, verdicts, basis.reasons);
   }
+  return basis;
+}
+
+WaitRecord explain_waiting(const Job& job, const WaitBasis& basis, const SchedulerInput& input, int position,
+                           const std::vector<std::int64_t>& ahead) {
+  WaitRecord record = start_record(job, input, position);
+  record.reasons = basis.reasons;
   if (!ahead.empty()) {
     Reason reason;
     reason.code = "PRIORITY";
@@ -194,13 +199,14 @@ WaitRecord explain_waiting(const Job& job, const std::vector<Candidate>& candida
   }
   std::stable_sort(record.reasons.begin(), record.reasons.end(),
                    [](const Reason& a, const Reason& b) { return rank_of(a.code) < rank_of(b.code); });
-  if (job.spec.gpus > 0) add_checks(job.spec, counts, position, record);
+  if (job.spec.gpus > 0) add_checks(job.spec, basis, position, record);
   record.summary = record.reasons.front().text;
   return record;
 }
 
 PlacementRecord explain_placement(const Job& job, const Placement& placement, std::vector<Candidate> candidates,
-                                  const PredictionOutcome* prediction, const SchedulerInput& input) {
+                                  std::size_t eligible, const PredictionOutcome* prediction,
+                                  const SchedulerInput& input) {
   PlacementRecord record;
   record.job = job.id;
   record.attempt = static_cast<int>(job.attempts.size()) + 1;
@@ -211,20 +217,15 @@ PlacementRecord explain_placement(const Job& job, const Placement& placement, st
   record.policy = by_model ? "model" : "heuristic";
   if (by_model) record.model = prediction->model;
   if (!by_model)
-    record.fallback_reason = prediction != nullptr ? prediction->fallback_reason : "the job asks for no GPU";
+    record.fallback_reason = prediction != nullptr ? prediction->fallback_reason
+                             : job.spec.gpus == 0  ? "the job asks for no GPU"
+                                                   : input.no_prediction;
   for (const GpuUuid& uuid : placement.gpu_uuids)
     record.gpu_ids.push_back(
         gpu_display_id(placement.node, input.cluster.find_gpu(uuid)->info.gpu_index));
-  std::stable_sort(candidates.begin(), candidates.end(), [](const Candidate& a, const Candidate& b) {
-    if (a.chosen != b.chosen) return a.chosen;
-    return a.score.value_or(-1) > b.score.value_or(-1);
-  });
-  const auto eligible = std::count_if(candidates.begin(), candidates.end(),
-                                      [](const Candidate& c) { return c.rejected_by.empty(); });
-  if (candidates.size() > kMaxRecordedCandidates) candidates.resize(kMaxRecordedCandidates);
   if (placement.gpu_uuids.empty())
     record.summary = fmt::format("Runs on {} without a GPU", placement.node.str());
-  else if (eligible == static_cast<std::ptrdiff_t>(placement.gpu_uuids.size()))
+  else if (eligible == placement.gpu_uuids.size())
     record.summary = fmt::format("Runs on {}: nothing else was free for it", fmt::join(record.gpu_ids, ", "));
   else if (by_model)
     record.summary = fmt::format("Runs on {}: the model gives it {:.0f} of 100, the best of {} free GPUs",

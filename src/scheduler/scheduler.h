@@ -6,6 +6,7 @@
 // GPUs each could take; the caller asks the predictor; place() decides with whatever answers came in time. The caller
 // then re-checks each start with still_fits(), since the cluster may have moved meanwhile.
 #include <map>
+#include <memory>
 #include <set>
 #include <string>
 #include <variant>
@@ -28,6 +29,7 @@ struct SchedulerOptions {
   std::int64_t foreign_memory_mb = 1024;
   std::chrono::seconds release_settle{3};  // readings within this time after a release still show the old job
   std::size_t max_assessed = 256;          // queue positions explained in full per cycle
+  std::size_t max_judged = 1'000'000;      // verdicts of a job on a GPU per cycle; positions behind come later
 };
 
 struct RunningJob {
@@ -44,6 +46,7 @@ struct SchedulerInput {
   Time now;
   std::uint64_t cycle = 0;
   std::map<JobId, std::vector<Reason>> gated = {};  // PENDING jobs that may not start yet, whatever is free, and why
+  std::string no_prediction = "the model was not asked";  // for the records of starts without a PredictionOutcome
 };
 
 // What the predictor said about one job: per GPU a score, or why there is none.
@@ -54,11 +57,6 @@ struct PredictionOutcome {
   std::string fallback_reason;          // set when there is no score
 };
 
-struct Shortlisted {
-  const Job* job = nullptr;
-  std::vector<GpuUuid> candidates;      // eligible now
-};
-
 struct PlannedStart {
   JobId job;
   PlacementRecord record;
@@ -66,13 +64,25 @@ struct PlannedStart {
 
 struct Plan {
   std::vector<PlannedStart> starts;     // in queue order
-  std::vector<WaitRecord> waits;        // of every other job in the queue
+  std::vector<WaitRecord> waits;        // of the other jobs, as far as the cycle looked
+  std::shared_ptr<const WaitRecord> behind = {};  // of all the rest together; null when nobody is left
+  std::size_t behind_count = 0;
+  std::size_t work = 0;                 // what it took: looks of a job at a GPU, and positions of the queue
+};
+
+struct Shortlisted {
+  const Job* job = nullptr;
+  std::vector<GpuUuid> candidates;      // eligible now
+};
+struct Shortlist {
+  std::vector<Shortlisted> jobs;        // that could start now, on a GPU
+  Plan plan;                            // without any prediction; as good as place() when `jobs` is empty
 };
 
 // Higher priority first, then first come.
 std::vector<const Job*> queue_order(std::vector<const Job*> queue);
 
-std::vector<Shortlisted> shortlist(const SchedulerInput& input, const SchedulerOptions& options);
+Shortlist shortlist(const SchedulerInput& input, const SchedulerOptions& options);
 Plan place(const SchedulerInput& input, const std::map<JobId, PredictionOutcome>& predictions,
            const SchedulerOptions& options);
 // The hard constraints once more, against the cluster as it is now.

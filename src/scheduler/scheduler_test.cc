@@ -253,6 +253,33 @@ TEST(Scheduler, AHeldJobNeverStartsAndAJobWithoutGpusNeedsOnlyANode) {
   EXPECT_EQ(start_of(plan, world.jobs[1])->placement.node, NodeId("n1"));
 }
 
+TEST(Scheduler, BehindTheAssessedPositionsOneRecordSpeaksForAll) {
+  World world;
+  world.add_node("n1", 1);
+  world.run("n1", {0}, 1000);
+  for (int i = 0; i < 10; ++i) world.add_job(1);
+  SchedulerOptions options;
+  options.max_assessed = 4;
+  const Plan plan = place(world.input(), {}, options);
+  EXPECT_EQ(plan.waits.size(), 4u);
+  EXPECT_EQ(plan.behind_count, 6u);
+  ASSERT_NE(plan.behind, nullptr);
+  EXPECT_EQ(plan.behind->reasons.front().code, "PRIORITY");
+  EXPECT_EQ(wait_of(plan, world.jobs[3])->queue_position, 4);
+}
+
+TEST(Scheduler, ACycleLooksOnlyAtAsManyGpusAsItMay) {
+  World world;
+  world.add_node("n1", 8);
+  for (int i = 0; i < 10; ++i) world.add_job(8, 50, 100 + i).spec.gpu_mem_mb = 1000 + i;  // ten shapes of eight verdicts
+  SchedulerOptions options;
+  options.max_judged = 24;
+  const Plan plan = place(world.input(), {}, options);
+  EXPECT_EQ(plan.starts.size(), 1u);
+  EXPECT_EQ(plan.starts.size() + plan.waits.size() + plan.behind_count, 10u);
+  EXPECT_GT(plan.behind_count, 0u);
+}
+
 // ---- properties over random worlds ----
 
 World random_world(std::uint64_t seed) {
@@ -347,6 +374,46 @@ TEST(SchedulerProperty, TheSameInputGivesTheSamePlan) {
     ASSERT_EQ(a.starts.size(), b.starts.size()) << "seed " << seed;
     for (std::size_t i = 0; i < a.starts.size(); ++i) EXPECT_EQ(a.starts[i].record, b.starts[i].record) << "seed " << seed;
     EXPECT_EQ(a.waits, b.waits) << "seed " << seed;
+  }
+}
+
+// Jobs of one shape share what was found about the GPUs; that must not change what is decided.
+TEST(SchedulerProperty, SharingAnAssessmentDecidesAsJudgingEachJobAlone) {
+  for (std::uint64_t seed = 1; seed <= 200; ++seed) {
+    World world = random_world(seed);
+    for (Job& job : world.jobs) job.spec.gpu_mem_mb = job.spec.share == Share::kMemory ? job.spec.gpu_mem_mb : std::nullopt;
+    World apart = world;
+    std::int64_t shape = 0;  // a need that every GPU meets
+    for (Job& job : apart.jobs)
+      if (job.spec.share != Share::kMemory) job.spec.gpu_mem_mb = ++shape;
+    const Plan a = world.plan(), b = apart.plan();
+    ASSERT_EQ(a.starts.size(), b.starts.size()) << "seed " << seed;
+    for (std::size_t i = 0; i < a.starts.size(); ++i) {
+      EXPECT_EQ(a.starts[i].job, b.starts[i].job) << "seed " << seed;
+      EXPECT_EQ(a.starts[i].record.placement, b.starts[i].record.placement) << "seed " << seed;
+    }
+    ASSERT_EQ(a.waits.size(), b.waits.size()) << "seed " << seed;
+    for (std::size_t i = 0; i < a.waits.size(); ++i) {
+      EXPECT_EQ(a.waits[i].start_eta, b.waits[i].start_eta) << "seed " << seed;
+      EXPECT_EQ(a.waits[i].counterfactuals, b.waits[i].counterfactuals) << "seed " << seed;
+    }
+  }
+}
+
+TEST(SchedulerProperty, TheShortlistsPlanIsTheOneWithoutPredictions) {
+  for (std::uint64_t seed = 1; seed <= 50; ++seed) {
+    World world = random_world(seed);
+    const Shortlist ready = shortlist(world.input(), {});
+    const Plan plan = world.plan();
+    ASSERT_EQ(ready.plan.starts.size(), plan.starts.size()) << "seed " << seed;
+    std::size_t with_gpus = 0;
+    for (std::size_t i = 0; i < plan.starts.size(); ++i) {
+      EXPECT_EQ(ready.plan.starts[i].job, plan.starts[i].job);
+      EXPECT_EQ(ready.plan.starts[i].record.placement, plan.starts[i].record.placement);
+      with_gpus += plan.starts[i].record.placement.gpu_uuids.empty() ? 0 : 1;
+    }
+    EXPECT_EQ(ready.plan.waits, plan.waits) << "seed " << seed;
+    EXPECT_EQ(ready.jobs.size(), with_gpus);
   }
 }
 

@@ -32,12 +32,15 @@ std::vector<ScoreTerm> score_terms(const GpuRecord& gpu, double node_allocated_s
   return terms;
 }
 
-double total_score(const std::vector<ScoreTerm>& terms) {
+double total_score(const GpuRecord& gpu, double node_allocated_share, std::optional<double> model_score,
+                   const SchedulerOptions& options) {
+  const double factor = model_score ? options.weight_tie_break : 1.0;
   double sum = 0, weights = 0;
-  for (const ScoreTerm& term : terms) {
-    sum += term.value * term.weight;
-    weights += term.weight;
-  }
+  const auto add = [&](double value, double weight) { sum += value * weight, weights += weight; };
+  if (model_score) add(std::clamp(*model_score, 0.0, 1.0), options.weight_model);
+  add(temperature_headroom(gpu), options.weight_temperature_headroom * factor);
+  add(low_utilization(gpu), options.weight_low_utilization * factor);
+  add(node_allocated_share, options.weight_packing * factor);
   return weights > 0 ? sum / weights : 0;
 }
 

@@ -11,7 +11,8 @@ namespace aether {
 // `node_allocated_share`: part of the node's GPUs that are allocated. `model_score`: absent without a prediction.
 std::vector<ScoreTerm> score_terms(const GpuRecord& gpu, double node_allocated_share,
                                    std::optional<double> model_score, const SchedulerOptions& options);
-// The weighted mean.
-double total_score(const std::vector<ScoreTerm>& terms);
+// Their weighted mean, without building them.
+double total_score(const GpuRecord& gpu, double node_allocated_share, std::optional<double> model_score,
+                   const SchedulerOptions& options);
 
 }  // namespace aether

@@ -27,8 +27,11 @@ class Timeline {
   std::optional<Reservation> reserve(const JobSpec& spec, Time now);
 
  private:
-  const Cluster& cluster_;
-  std::map<NodeId, std::map<GpuUuid, Time>> free_at_;
+  struct FreeGpu {
+    const GpuRecord* gpu = nullptr;
+    Time at;
+  };
+  std::map<NodeId, std::vector<FreeGpu>> free_at_;  // each by UUID
 };
 
 }  // namespace aether

@@ -52,8 +52,8 @@ class Fleet {
       for (std::size_t i = 0; i < order_.size(); ++i)
         if (ticks_ == 1 || rng_.chance(0.3)) measure(view, i);
       if (ticks_ % 60 == 1) remember(view);
-      for (auto& [id, job] : view.jobs) use_energy(job);
-      for (auto& [id, node] : view.nodes) node.last_seen = view.at;
+      view.jobs.change_all([](const JobId&, auto& job) { use_energy(job); });
+      view.nodes.change_all([&](const NodeId&, NodeView& node) { node.last_seen = view.at; });
     });
   }
 
@@ -98,13 +98,18 @@ class Fleet {
     return job;
   }
 
+  static std::vector<GpuView*> gpus_of(ClusterView& view) {
+    std::vector<GpuView*> gpus;
+    view.gpus.change_all([&](const GpuUuid&, GpuView& gpu) { gpus.push_back(&gpu); });
+    return gpus;
+  }
+
   // Jobs in order over the fleet, with a hole here and there; at most 450, so that all of them are shown.
   void place_jobs(ClusterView& view) {
     const std::size_t total = view.gpus.size();
     const std::size_t least = total / 450 + 1;
     std::size_t at = 0;
-    std::vector<GpuView*> gpus;
-    for (auto& [uuid, gpu] : view.gpus) gpus.push_back(&gpu);
+    const std::vector<GpuView*> gpus = gpus_of(view);
     while (at < total) {
       const std::size_t sizes[] = {1, 2, 4, 8, 8, 16};
       const std::size_t size = std::max(sizes[rng_.below(std::size(sizes))], least);
@@ -166,8 +171,7 @@ class Fleet {
     } kinds[] = {{45, 2900, GpuState::kLost, "gpu_lost", Severity::kCritical, "is lost", "Xid 79: the GPU fell off the bus."},
                  {18, 1700, GpuState::kThrottling, "throttling", Severity::kWarning, "is throttling", "88 °C, clocks 23 % under its peers."},
                  {62, 2300, GpuState::kSlow, "slow", Severity::kInfo, "is slower than its peers", "63 % busy, its peers 92 %."}};
-    std::vector<GpuView*> gpus;
-    for (auto& [uuid, gpu] : view.gpus) gpus.push_back(&gpu);
+    const std::vector<GpuView*> gpus = gpus_of(view);
     for (const auto& kind : kinds)
       for (std::size_t at = kind.first; at < gpus.size(); at += kind.every) {
         GpuView& gpu = *gpus[at];
@@ -200,7 +204,7 @@ class Fleet {
   }
 
   void measure(ClusterView& view, std::size_t i) {
-    GpuView& gpu = view.gpus.at(order_[i]);
+    GpuView& gpu = view.gpus[order_[i]];
     if (gpu.state == GpuState::kLost) return gpu.sample.reset();
     Load& load = loads_[i];
     const double noise = static_cast<double>(rng_.below(7)) - 3;

@@ -23,18 +23,25 @@ using Json = nlohmann::json;
 
 constexpr int kManifestVersion = 3;  // 1 and 2 are read too: they lack what later versions added
 
+// For this boot alone: another one starts nothing of an attempt and only looks for its records.
 Result<void> write_new_file(const std::string& path, std::string_view content) {
-  if (write_record(path.c_str(), content)) return {};
+  if (write_record(path.c_str(), content, Durability::kCrashSafe)) return {};
   return fail(ErrorCode::kIo, fmt::format("writing {}: {}", path, std::strerror(errno)));
 }
 
-// Room for one record, without a sync: should it get lost with the machine, the log is lost with it.
+// Room for one record, without a sync: the disk cannot fill up in its place, and should the room get lost with the
+// machine, there is nothing to write into it any more. Its name is durable with the manifest's.
 Result<void> preallocate(const std::string& path) {
   const int fd = open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
   const int error = fd < 0 ? errno : posix_fallocate(fd, 0, static_cast<off_t>(kRecordBytes));
   if (fd >= 0) close(fd);
   if (error == 0) return {};
   return fail(ErrorCode::kIo, fmt::format("making room for {}: {}", path, std::strerror(error)));
+}
+
+std::string padded(std::string record) {
+  record.resize(std::max(record.size(), kRecordBytes), ' ');
+  return record;
 }
 
 std::string to_text(const Json& json) { return json.dump(1, ' ', false, Json::error_handler_t::replace) + "\n"; }
@@ -160,27 +167,40 @@ std::string describe_checkpoint(const ExitRecord& record) {
 
 Result<void> AttemptFiles::create(const Manifest& manifest, const ShimArgs& args,
                                   const LaunchSpec& launch) const {
+  AETHER_TRY(lay_out(args, launch));
+  return write_manifest(manifest);
+}
+
+Result<void> AttemptFiles::lay_out(const ShimArgs& args, const LaunchSpec& launch) const {
   AETHER_TRY(make_private_directory(directory_));
   AETHER_TRY(make_private_directory(path("log")));
   AETHER_TRY(write_new_file(path("shim.args"), encode_shim_args(args)));
   AETHER_TRY(write_new_file(path("launch.json"), codec::dump(codec::encode_job_spec(launch.spec))));
-  const std::string blank(kRecordBytes, ' ');
-  AETHER_TRY(write_new_file(path("stop.json"), blank));
-  AETHER_TRY(write_new_file(path("exit.json"), blank));
-  for (const char* gaps : {"log/gaps.stdout", "log/gaps.stderr"}) AETHER_TRY(preallocate(path(gaps)));
+  for (const char* record : {"started.json", "stop.json", "exit.json", "log/gaps.stdout", "log/gaps.stderr"})
+    AETHER_TRY(preallocate(path(record)));
+  return {};
+}
+
+Result<void> AttemptFiles::write_manifest(const Manifest& manifest) const {
   return write_file_durably(path("manifest.json"), to_text(encode(manifest)));
 }
 
+// In place: the name is durable since the manifest, so one sync makes the record so too.
 Result<void> AttemptFiles::write_started(const Started& started) const {
-  return write_file_durably(path("started.json"), to_text({{"v", kManifestVersion},
-                                                           {"shim_pid", started.shim_pid},
-                                                           {"shim_start_ticks", started.shim_start_ticks},
-                                                           {"shim_serial", started.shim_serial}}));
+  const std::string record = padded(to_text({{"v", kManifestVersion},
+                                             {"shim_pid", started.shim_pid},
+                                             {"shim_start_ticks", started.shim_start_ticks},
+                                             {"shim_serial", started.shim_serial}}));
+  if (write_record(path("started.json").c_str(), record)) return {};
+  return fail(ErrorCode::kIo, fmt::format("writing {}: {}", path("started.json"), std::strerror(errno)));
 }
 
-Result<void> AttemptFiles::write_forgotten() const { return write_file_durably(path("forgotten"), "1\n"); }
+// Should it get lost, the result is reported once more, which is harmless.
+Result<void> AttemptFiles::write_forgotten() const { return write_new_file(path("forgotten"), "1\n"); }
 
-void AttemptFiles::remove_launch() const { unlink(path("launch.json").c_str()); }
+void AttemptFiles::clear_launch() const {
+  if (truncate(path("launch.json").c_str(), 0) != 0 && errno != ENOENT) unlink(path("launch.json").c_str());
+}
 
 bool AttemptFiles::has_manifest() const { return access(path("manifest.json").c_str(), F_OK) == 0; }
 bool AttemptFiles::is_forgotten() const { return access(path("forgotten").c_str(), F_OK) == 0; }

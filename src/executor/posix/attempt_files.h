@@ -63,22 +63,25 @@ class AttemptFiles {
   explicit AttemptFiles(std::string directory) : directory_(std::move(directory)) {}
   const std::string& directory() const { return directory_; }
 
-  // The directory with the argument file, the launch and the two preallocated records, synced; then the manifest, which makes the
-  // intent durable. On an error nothing counts and the caller removes the directory.
+  // The directory with the argument file, the launch and the preallocated records; then the manifest, synced, which makes
+  // the intent durable. On an error nothing counts and the caller removes the directory.
   Result<void> create(const Manifest& manifest, const ShimArgs& args, const LaunchSpec& launch) const;
+  // The two halves of create().
+  Result<void> lay_out(const ShimArgs& args, const LaunchSpec& launch) const;
+  Result<void> write_manifest(const Manifest& manifest) const;
   Result<void> write_started(const Started& started) const;
   Result<void> write_forgotten() const;
   // The launch carries the user's variables, which nobody needs after the end.
-  void remove_launch() const;
+  void clear_launch() const;
 
   bool has_manifest() const;
   bool is_forgotten() const;
   // kCorrupt: it is there and makes no sense. kNotFound: the intent was never made durable.
   Result<Manifest> read_manifest() const;
+  // Records are absent while their preallocated space is blank.
   std::optional<LaunchSpec> read_launch(const Manifest& manifest) const;
   std::optional<Started> read_started() const;
   std::optional<RunningNote> read_running() const;
-  // Absent while the preallocated space is blank.
   std::optional<StopRecord> read_stop() const;
   std::optional<ExitRecord> read_exit() const;
   // CLOCK_BOOTTIME in ms; 0 when it was never renewed.

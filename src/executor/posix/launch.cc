@@ -2,7 +2,10 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <filesystem>
+#include <functional>
+#include <thread>
 
 #include <fmt/format.h>
 
@@ -18,6 +21,19 @@ namespace {
 using namespace executor;
 
 constexpr const char* kLog = "executor";
+constexpr std::size_t kAtOnce = 16;
+
+// Most of the time each waits for the disk or for its shim; syncs that overlap share a commit of the file system.
+void for_each_at_once(std::size_t count, const std::function<void(std::size_t)>& work) {
+  std::atomic<std::size_t> next{0};
+  const auto take = [&] {
+    for (std::size_t i = next++; i < count; i = next++) work(i);
+  };
+  std::vector<std::thread> others;
+  for (std::size_t i = 1; i < std::min(count, kAtOnce); ++i) others.emplace_back(take);
+  take();
+  for (std::thread& other : others) other.join();
+}
 
 std::vector<std::string> argv_of(const JobSpec& spec, const std::string& script_path) {
   if (!spec.script) return spec.argv;
@@ -27,18 +43,63 @@ std::vector<std::string> argv_of(const JobSpec& spec, const std::string& script_
 
 }  // namespace
 
-Result<void> PosixRunner::Impl::launch(const LaunchSpec& spec) {
+Result<void> PosixRunner::Impl::launch(const LaunchSpec& spec) { return launch_all({&spec, 1}).front(); }
+
+// In batches in which no job comes twice: what one attempt leaves on disk decides about the next one of its job.
+std::vector<Result<void>> PosixRunner::Impl::launch_all(std::span<const LaunchSpec> specs) {
   std::lock_guard lifecycle(lifecycle_mutex_);
+  std::vector<Result<void>> results;
+  while (!specs.empty()) {
+    std::set<JobId> jobs;
+    std::size_t count = 0;
+    while (count < specs.size() && jobs.insert(specs[count].attempt.job).second) ++count;
+    launch_batch(specs.first(count), results);
+    specs = specs.subspan(count);
+  }
+  return results;
+}
+
+// The order of the steps is kept for each attempt; between attempts the disk and the shims overlap.
+void PosixRunner::Impl::launch_batch(std::span<const LaunchSpec> specs, std::vector<Result<void>>& results) {
+  std::vector<std::pair<const LaunchSpec*, Intent>> intents;
+  std::vector<std::size_t> places;
+  for (const LaunchSpec& spec : specs) {
+    auto intent = prepare(spec);
+    results.push_back(intent ? Result<void>() : fail(intent.error()));
+    if (!intent || !*intent) continue;
+    intents.emplace_back(&spec, std::move(**intent));
+    places.push_back(results.size() - 1);
+  }
+  for_each_at_once(intents.size(), [&](std::size_t i) {
+    Intent& intent = intents[i].second;
+    intent.durable = intent.files.write_manifest(intent.manifest);
+  });
+  std::vector<AttemptId> accepted;
+  for (std::size_t i = 0; i < intents.size(); ++i) {
+    const auto& [spec, intent] = intents[i];
+    if (!intent.durable) {
+      discard(intent);
+      results[places[i]] = fail_with_context(fmt::format("journalling {}", to_string(spec->attempt)), intent.durable.error());
+      continue;
+    }
+    accept(*spec, intent);
+    accepted.push_back(spec->attempt);
+  }
+  for_each_at_once(accepted.size(), [&](std::size_t i) { start(accepted[i]); });
+}
+
+// Nothing when the attempt is known: it has been reported again.
+Result<std::optional<PosixRunner::Impl::Intent>> PosixRunner::Impl::prepare(const LaunchSpec& spec) {
   if (!recovered_) return fail(ErrorCode::kUnavailable, "the executor has not recovered yet");
   if (!is_attempt_name(spec.attempt))
     return fail(ErrorCode::kInvalidArgument, fmt::format("'{}' can't name an attempt", to_string(spec.attempt)));
   const auto known = repeat_known(spec);
   if (!known) return fail(known.error());
-  if (*known) return {};
+  if (*known) return std::optional<Intent>();
   AETHER_TRY(check_epochs(spec));
-  AETHER_TRY(write_intent(spec));
-  start(spec.attempt);
-  return {};
+  auto intent = lay_out(spec);
+  if (!intent) return fail(intent.error());
+  return std::optional<Intent>(std::move(*intent));
 }
 
 // True when the attempt is an old acquaintance: its stored state is reported again.
@@ -75,10 +136,8 @@ Result<void> PosixRunner::Impl::check_epochs(const LaunchSpec& spec) const {
   for (std::size_t i = 0; i < spec.gpu_uuids.size(); ++i)
     AETHER_TRY(journal_.check_fence(spec.gpu_uuids[i], spec.slot_of(i), spec.epoch, spec.attempt));
   const std::string prefix = spec.attempt.job.str() + ".";
-  std::error_code error;
-  for (const auto& entry : std::filesystem::directory_iterator(jobs_directory_, error)) {
-    if (!entry.path().filename().string().starts_with(prefix)) continue;
-    const auto manifest = AttemptFiles(entry.path().string()).read_manifest();
+  for (auto name = attempt_names_.lower_bound(prefix); name != attempt_names_.end() && name->starts_with(prefix); ++name) {
+    const auto manifest = AttemptFiles(jobs_directory_ + "/" + *name).read_manifest();
     if (manifest && manifest->epoch > spec.epoch)
       return fail(ErrorCode::kConflict, fmt::format("STALE_EPOCH: job {} has seen epoch {}, and {} comes with {}",
                                                     spec.attempt.job.str(), manifest->epoch, to_string(spec.attempt),
@@ -88,39 +147,45 @@ Result<void> PosixRunner::Impl::check_epochs(const LaunchSpec& spec) const {
 }
 
 // Fences first: after a crash in between, the same command passes them again and nothing older does.
-Result<void> PosixRunner::Impl::write_intent(const LaunchSpec& spec) {
+Result<PosixRunner::Impl::Intent> PosixRunner::Impl::lay_out(const LaunchSpec& spec) {
   for (std::size_t i = 0; i < spec.gpu_uuids.size(); ++i)
     AETHER_TRY(journal_.raise_fence(spec.gpu_uuids[i], spec.slot_of(i), spec.epoch, spec.attempt));
   step("fence");
   const std::string name = to_string(spec.attempt);
-  const auto directory = make_job_directory(jobs_root_, name, spec.spec.script, account_);
+  auto directory = make_job_directory(jobs_root_, name, spec.spec.script, account_);
   if (!directory) return fail(directory.error());
   Manifest manifest = make_manifest(spec, *directory);
-  const AttemptFiles files = files_of(spec.attempt);
-  const auto give_up = [&](const Error& why) {
-    std::error_code error;
-    std::filesystem::remove_all(files.directory(), error);
-    std::filesystem::remove_all(directory->path, error);
-    // At once, not by the watch thread: the command comes again, and makes them again under the same names.
-    remove_attempt_cgroup(manifest.cgroup);
-    for (const auto& limited : manifest.limit_cgroups) remove_attempt_cgroup(limited);
-    return fail_with_context(fmt::format("journalling {}", name), why);
-  };
   manifest.limit_cgroups = limiter_.cgroups_of(name);
+  Intent intent{files_of(spec.attempt), std::move(manifest), std::move(*directory)};
   const auto limits = limiter_.apply(
-      name, manifest.cgroup, {spec.spec.mem_mb, options_.pids_max, spec.spec.cpus, !spec.gpu_uuids.empty()});
-  if (!limits) return give_up(limits.error());
-  manifest.limit_cgroups = limits->cgroups;
-  if (const auto written = files.create(manifest, make_shim_args(spec, manifest, *directory, *limits), spec); !written)
-    return give_up(written.error());
+      name, intent.manifest.cgroup, {spec.spec.mem_mb, options_.pids_max, spec.spec.cpus, !spec.gpu_uuids.empty()});
+  if (limits) intent.manifest.limit_cgroups = limits->cgroups;
+  const auto laid_out = limits ? intent.files.lay_out(make_shim_args(spec, intent.manifest, intent.directory, *limits), spec)
+                               : Result<void>(fail(limits.error()));
+  if (laid_out) return intent;
+  discard(intent);
+  return fail_with_context(fmt::format("journalling {}", name), laid_out.error());
+}
+
+void PosixRunner::Impl::discard(const Intent& intent) const {
+  std::error_code error;
+  std::filesystem::remove_all(intent.files.directory(), error);
+  std::filesystem::remove_all(intent.directory.path, error);
+  // At once, not by the watch thread: the command comes again, and makes them again under the same names.
+  remove_attempt_cgroup(intent.manifest.cgroup);
+  for (const auto& limited : intent.manifest.limit_cgroups) remove_attempt_cgroup(limited);
+}
+
+// The intent is durable; its report is the acknowledgement.
+void PosixRunner::Impl::accept(const LaunchSpec& spec, const Intent& intent) {
+  attempt_names_.insert(to_string(spec.attempt));
   step("manifest");
   std::lock_guard lock(mutex_);
   AttemptReport report{spec.attempt, spec.epoch, JobState::kStarting, {}, {}, {}};
-  const auto [place, inserted] = attempts_.emplace(spec.attempt, WatchedAttempt{files, manifest, spec, report});
-  place->second.shim_version = manifest.shim_version;
-  place->second.lease_until_boot_ms = manifest.lease_until_boot_ms;
+  const auto [place, inserted] = attempts_.emplace(spec.attempt, WatchedAttempt{intent.files, intent.manifest, spec, report});
+  place->second.shim_version = intent.manifest.shim_version;
+  place->second.lease_until_boot_ms = intent.manifest.lease_until_boot_ms;
   queue_report(place->second.report);
-  return {};
 }
 
 Manifest PosixRunner::Impl::make_manifest(const LaunchSpec& spec, const JobDirectory& directory) const {

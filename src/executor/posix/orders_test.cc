@@ -198,7 +198,7 @@ TEST(CheckpointOrder, ARepeatedOrderWithoutGraceEndsACheckpoint) {
   ASSERT_TRUE(harness.run_until([&] { return harness.output(id) == "ready\n"; }));
   ASSERT_TRUE(harness.runner().stop(id, 1, "user_cancel", 50));
   ASSERT_TRUE(harness.run_until([&] { return harness.output(id) == "ready\nbegun\n"; }));
-  EXPECT_EQ(harness.last(id)->state, JobState::kStopping);
+  EXPECT_TRUE(harness.wait_for_state(id, JobState::kStopping));
   ASSERT_TRUE(harness.runner().stop(id, 1, "user_cancel", 0));
   const auto end = harness.wait_for_end(id);
   ASSERT_TRUE(end && end->exit);

@@ -64,6 +64,7 @@ PosixRunner::PosixRunner(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 PosixRunner::~PosixRunner() = default;
 Result<void> PosixRunner::recover(OnReport on_report) { return impl_->recover(std::move(on_report)); }
 Result<void> PosixRunner::launch(const LaunchSpec& spec) { return impl_->launch(spec); }
+std::vector<Result<void>> PosixRunner::launch_all(std::span<const LaunchSpec> specs) { return impl_->launch_all(specs); }
 Result<void> PosixRunner::stop(const AttemptId& attempt, Epoch epoch, const std::string& reason,
                                std::int64_t grace_s) {
   return impl_->stop(attempt, epoch, reason, grace_s);

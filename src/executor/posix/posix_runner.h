@@ -30,7 +30,7 @@ struct PosixRunnerOptions {
   std::chrono::milliseconds leftover_grace{2000};  // SIGTERM to SIGKILL for what the main process leaves behind
   std::chrono::milliseconds unkillable_after{60'000};  // from the first SIGKILL
   std::chrono::hours retention{24 * 7};  // of a forgotten attempt's directories
-  // For tests: called after each step of a launch ("fence", "manifest", "spawned", "started", "opened").
+  // For tests: called after each step of a launch, from any thread ("fence", "manifest", "spawned", "started", "opened").
   std::function<void(std::string_view step)> on_step;
   int shim_version = 0;                 // for tests: another version of the shim's protocol; 0 = the current one
   std::string shim_failpoint;           // for tests: the shim kills itself there (shim.cc, die_at)
@@ -46,6 +46,7 @@ class PosixRunner final : public ProcessRunner {
 
   Result<void> recover(OnReport on_report) override;
   Result<void> launch(const LaunchSpec& spec) override;
+  std::vector<Result<void>> launch_all(std::span<const LaunchSpec> specs) override;
   Result<void> stop(const AttemptId& attempt, Epoch epoch, const std::string& reason, std::int64_t grace_s) override;
   Result<void> suspend(const AttemptId& attempt, Epoch epoch) override;
   Result<void> resume(const AttemptId& attempt, Epoch epoch) override;

@@ -10,6 +10,8 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
+#include <span>
 #include <string>
 #include <thread>
 #include <vector>
@@ -54,6 +56,7 @@ class PosixRunner::Impl {
 
   // posix_runner.cc
   Result<void> launch(const LaunchSpec& spec);
+  std::vector<Result<void>> launch_all(std::span<const LaunchSpec> specs);
   Result<void> stop(const AttemptId& attempt, Epoch epoch, const std::string& reason, std::int64_t grace_s);
   Result<LogChunk> read_log(const AttemptId& attempt, const std::string& stream, std::int64_t offset,
                             std::int64_t limit) const;
@@ -95,7 +98,17 @@ class PosixRunner::Impl {
   // launch.cc
   Result<bool> repeat_known(const LaunchSpec& spec);
   Result<void> check_epochs(const LaunchSpec& spec) const;
-  Result<void> write_intent(const LaunchSpec& spec);
+  struct Intent {
+    executor::AttemptFiles files;
+    executor::Manifest manifest;
+    executor::JobDirectory directory;
+    Result<void> durable = {};
+  };
+  void launch_batch(std::span<const LaunchSpec> specs, std::vector<Result<void>>& results);
+  Result<std::optional<Intent>> prepare(const LaunchSpec& spec);
+  Result<Intent> lay_out(const LaunchSpec& spec);
+  void discard(const Intent& intent) const;
+  void accept(const LaunchSpec& spec, const Intent& intent);
   executor::Manifest make_manifest(const LaunchSpec& spec, const executor::JobDirectory& directory) const;
   executor::ShimArgs make_shim_args(const LaunchSpec& spec, const executor::Manifest& manifest,
                                     const executor::JobDirectory& directory,
@@ -105,7 +118,7 @@ class PosixRunner::Impl {
 
   // watch.cc
   void watch();
-  void wait_for_shims();
+  std::set<int> wait_for_shims();
   void read_shim(WatchedAttempt& attempt);
   void apply_message(WatchedAttempt& attempt, std::string_view message);
   void settle(WatchedAttempt& attempt);
@@ -153,6 +166,7 @@ class PosixRunner::Impl {
   std::map<AttemptId, AttemptReport> buried_;  // reports of tombstones
   std::vector<AttemptReport> reports_;         // to be sent by the watch thread
   std::vector<std::string> ended_cgroups_;
+  std::set<std::string> attempt_names_;        // directories of attempts, forgotten ones too; under lifecycle_mutex_
 };
 
 }  // namespace aether

@@ -44,6 +44,40 @@ ExitStatus run(PosixHarness& harness, const LaunchSpec& launch) {
   return end && end->exit ? *end->exit : ExitStatus{};
 }
 
+TEST(PosixRunner, ManyLaunchesAtOnceRunOnceEach) {
+  PosixHarness harness;
+  const std::string log = harness.directory().shared() + "/log";
+  std::vector<LaunchSpec> launches;
+  for (int i = 1; i <= 40; ++i) launches.push_back(shell(attempt_id(i), "echo " + std::to_string(i) + " >>" + log + "; exit " + std::to_string(i)));
+  launches.push_back(launches.front());  // a command that came twice
+  for (const auto& launched : harness.runner().launch_all(launches)) EXPECT_TRUE(launched) << launched.error().message;
+  for (int i = 1; i <= 40; ++i) {
+    const auto end = harness.wait_for_end(attempt_id(i));
+    ASSERT_TRUE(end && end->exit) << i;
+    EXPECT_EQ(end->exit->exit_code, i);
+  }
+  const auto lines = read_lines(log);
+  EXPECT_EQ(lines.size(), 40u);
+  EXPECT_EQ(std::set<std::string>(lines.begin(), lines.end()).size(), 40u);
+}
+
+TEST(PosixRunner, OfManyLaunchesABadOneIsRefusedAlone) {
+  PosixHarness harness;
+  AttemptId later = attempt_id(1), nameless = attempt_id(2);
+  later.n = 2;
+  nameless.job = JobId("../2");
+  const std::vector<LaunchSpec> launches = {shell(later, "exit 3", 9), shell(nameless, "exit 4"), shell(attempt_id(1), "exit 5", 8),
+                                            shell(attempt_id(3), "exit 6")};
+  const auto launched = harness.runner().launch_all(launches);
+  ASSERT_EQ(launched.size(), 4u);
+  EXPECT_TRUE(launched[0]);
+  EXPECT_EQ(launched[1].error().code, ErrorCode::kInvalidArgument);
+  EXPECT_EQ(launched[2].error().code, ErrorCode::kConflict);  // its job has been here with a higher epoch, a moment ago
+  EXPECT_TRUE(launched[3]);
+  EXPECT_EQ(harness.wait_for_end(later)->exit->exit_code, 3);
+  EXPECT_EQ(harness.wait_for_end(attempt_id(3))->exit->exit_code, 6);
+}
+
 TEST(PosixRunner, ReportsTheSignalThatEndedTheJob) {
   PosixHarness harness;
   const auto exit = run(harness, shell(attempt_id(1), "kill -SEGV $$"));

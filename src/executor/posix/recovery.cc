@@ -38,7 +38,10 @@ Result<void> PosixRunner::Impl::recover(OnReport on_report) {
   {
     std::lock_guard lock(mutex_);
     apply_retention();
-    for (const auto& name : names_in(jobs_directory_)) recover_attempt(name);
+    for (const auto& name : names_in(jobs_directory_)) {
+      attempt_names_.insert(name);
+      recover_attempt(name);
+    }
     recover_tombstones();
     report_stray_cgroups();
     recovered_ = true;

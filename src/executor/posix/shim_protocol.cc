@@ -214,7 +214,7 @@ bool is_plain_word(std::string_view text) {
          std::all_of(text.begin(), text.end(), [](char c) { return (c >= 'a' && c <= 'z') || c == '_'; });
 }
 
-bool write_record(const char* path, std::string_view record) {
+bool write_record(const char* path, std::string_view record, Durability durability) {
   const int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
   if (fd < 0) return false;
   std::size_t done = 0;
@@ -224,7 +224,7 @@ bool write_record(const char* path, std::string_view record) {
     if (written >= 0) done += static_cast<std::size_t>(written);
     else if (errno != EINTR) error = errno;
   }
-  if (error == 0 && fsync(fd) != 0) error = errno;
+  if (error == 0 && durability == Durability::kPowerSafe && fdatasync(fd) != 0) error = errno;
   close(fd);
   errno = error;
   return error == 0;

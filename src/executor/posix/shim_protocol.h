@@ -11,7 +11,7 @@
 //      "2 lease <CLOCK_BOOTTIME in ms>".
 //
 // Directory of an attempt: shim.args, manifest.json, started.json, running (the shim's note of the main process),
-// stop.json and exit.json (preallocated, written in place), lease (its newest deadline), shim.sock, shim.log,
+// stop.json and exit.json (preallocated as started.json is, written in place), lease (its newest deadline), shim.sock, shim.log,
 // log/{stdout,stderr}.<segment>, log/gaps.{stdout,stderr} (preallocated).
 #include <sys/types.h>
 
@@ -32,7 +32,7 @@ inline constexpr int kOldestShimProtocolVersion = 1;
 inline constexpr int kGateDescriptor = 3;   // the shim reads one byte 'g' here before it executes anything
 inline constexpr int kReadyDescriptor = 4;  // the shim writes its pid here once its socket listens
 inline constexpr int kExitStatusGateClosed = 125;
-inline constexpr std::size_t kRecordBytes = 4096;  // of stop.json and exit.json, one block
+inline constexpr std::size_t kRecordBytes = 4096;  // of started.json, stop.json and exit.json, one block
 inline constexpr std::size_t kMessageBytes = 256;  // of a socket message
 
 // A limit that the child takes before its exec; both the soft and the hard one.
@@ -128,7 +128,9 @@ std::string encode_stop_record(std::string_view reason, std::int64_t grace_ms, s
 // A word that may travel as a reason: [a-z_]{1,32}.
 bool is_plain_word(std::string_view text);
 
-// Overwrites a preallocated record and syncs it. False with errno set.
-bool write_record(const char* path, std::string_view record);
+// kCrashSafe: in the page cache, which outlives every process but not the machine. For what another boot has no use for.
+enum class Durability { kPowerSafe, kCrashSafe };
+// Overwrites a preallocated record, or makes it. False with errno set.
+bool write_record(const char* path, std::string_view record, Durability durability = Durability::kPowerSafe);
 
 }  // namespace aether::executor

@@ -63,11 +63,11 @@ void PosixRunner::Impl::send_reports() {
 void PosixRunner::Impl::watch() {
   for (;;) {
     send_reports();
-    wait_for_shims();
+    const std::set<int> ready = wait_for_shims();
     std::lock_guard lock(mutex_);
     if (stopping_) return;
     for (auto& [id, attempt] : attempts_) {
-      if (attempt.socket >= 0) read_shim(attempt);
+      if (ready.contains(attempt.socket)) read_shim(attempt);
       if (attempt.reconnect) connect(attempt);
       if (attempt.lease_until_boot_ms > 0) keep_lease(attempt);
       if (attempt.orphaned) drain_pipes(attempt);
@@ -77,7 +77,8 @@ void PosixRunner::Impl::watch() {
   }
 }
 
-void PosixRunner::Impl::wait_for_shims() {
+// The sockets with something to read. One that was closed meanwhile, and perhaps opened anew, is read in vain.
+std::set<int> PosixRunner::Impl::wait_for_shims() {
   std::vector<pollfd> polled{{wake_fd_, POLLIN, 0}};
   bool busy = false;
   {
@@ -91,13 +92,17 @@ void PosixRunner::Impl::wait_for_shims() {
       busy = busy || attempt.orphaned || attempt.reconnect || lease_is_ours;
     }
     busy = busy || !ended_cgroups_.empty();
-    if (!reports_.empty() || stopping_) return;
+    if (!reports_.empty() || stopping_) return {};
   }
   // A socket that forget() closes meanwhile wakes nobody and is gone from the next round.
   poll(polled.data(), polled.size(), busy ? kBusyPollMs : kIdlePollMs);
   std::uint64_t count = 0;
   while (read(wake_fd_, &count, sizeof count) > 0) {
   }
+  std::set<int> ready;
+  for (const pollfd& one : polled)
+    if (one.fd >= 0 && one.revents != 0) ready.insert(one.fd);
+  return ready;
 }
 
 void PosixRunner::Impl::read_shim(WatchedAttempt& attempt) {
@@ -178,7 +183,7 @@ void PosixRunner::Impl::report_end(WatchedAttempt& attempt, const ExitRecord& re
   attempt.survivors.clear();
   attempt.close_pipes();
   attempt.launch.reset();
-  attempt.files.remove_launch();
+  attempt.files.clear_launch();
   remove_cgroups(attempt.manifest);
   queue_report(report);
 }

@@ -66,6 +66,11 @@ void close_and_forget(int& fd) {
   fd = -1;
 }
 
+void clear_files(std::initializer_list<const char*> paths) {
+  for (const char* path : paths)
+    if (truncate(path, 0) != 0 && errno != ENOENT) std::fprintf(stderr, "%s: %s\n", path, std::strerror(errno));
+}
+
 bool write_text(const std::string& path, std::string_view text) {
   const int fd = open(path.c_str(), O_WRONLY | O_CLOEXEC);
   if (fd < 0) return false;
@@ -204,8 +209,12 @@ void Shim::reap() {
       break;
     }
   }
-  if (main_ended_ && phase_ <= Phase::kCheckpointing) begin_termination(boot_ms() + args_.leftover_grace_ms);
-  else if (!main_ended_ && stop_reason_.empty() && count_oom_kills() > 0) order_stop("oom_host", 0);
+  if (main_ended_ && phase_ <= Phase::kCheckpointing) {
+    store_exit_record(false, Durability::kPowerSafe);  // what is left may take its time
+    begin_termination(boot_ms() + args_.leftover_grace_ms);
+  } else if (!main_ended_ && stop_reason_.empty() && count_oom_kills() > 0) {
+    order_stop("oom_host", 0);
+  }
 }
 
 void Shim::note_main_end(int status) {
@@ -221,7 +230,7 @@ void Shim::note_main_end(int status) {
   if (!stop_reason_.empty()) exit_.cause = stop_reason_;
   else if (!succeeded && count_oom_kills() > 0) exit_.cause = "oom_host";
   die_at("before_exit_record");
-  store_exit_record(false);
+  store_exit_record(false, Durability::kCrashSafe);
   die_at("after_exit_record");
   tell_clients();
 }
@@ -257,20 +266,21 @@ void Shim::finish() {
   }
   if (exit_.ended_us == 0) exit_.ended_us = time_us();
   exit_.survivors.clear();
-  store_exit_record(true);
+  store_exit_record(true, Durability::kPowerSafe);
   die_at("after_complete_record");
-  for (const char* path : {"shim.args", "running", "lease"}) unlink(path);
+  clear_files({"shim.args", "running", "lease"});
   phase_ = Phase::kEnded;
   tell_clients();
 }
 
-// Its space was allocated before the start. Should the disk refuse all the same, the record is worth waiting for.
-void Shim::store_exit_record(bool complete) {
+// Its space was allocated before the start. Should the disk refuse all the same, the record is worth waiting for. What
+// the next record replaces in a moment matters only to an agent that finds the shim killed, in this boot.
+void Shim::store_exit_record(bool complete, Durability durability) {
   exit_.complete = complete;
   exit_.stdout_dropped_bytes = output_.log->dropped_bytes();
   exit_.stderr_dropped_bytes = error_output_.log->dropped_bytes();
   const std::string record = encode_exit_record(exit_);
-  while (!write_record("exit.json", record)) {
+  while (!write_record("exit.json", record, durability)) {
     std::fprintf(stderr, "exit.json: %s\n", std::strerror(errno));
     if (!complete) return;  // the complete record comes later
     sleep(1);

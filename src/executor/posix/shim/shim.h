@@ -9,6 +9,7 @@
 
 #include <array>
 #include <cstdint>
+#include <initializer_list>
 #include <memory>
 #include <optional>
 #include <string>
@@ -27,6 +28,9 @@ std::int64_t wall_clock_us();
 std::int64_t boot_us();
 inline std::int64_t boot_ms() { return boot_us() / 1000; }
 void close_and_forget(int& fd);
+// Empties what has served its time. Thousands of deletions a minute make every later creation slow on some file systems
+// (ext4 without a journal looks at each inode that was deleted lately); retention removes the whole directory.
+void clear_files(std::initializer_list<const char*> paths);
 bool write_text(const std::string& path, std::string_view text);
 // Tests: the shim kills itself at the place that its arguments name.
 void die_at(const ShimArgs& args, std::string_view step);
@@ -60,7 +64,7 @@ class Shim {
   void note_main_end(int status);
   void note_checkpoint_end(int status);
   void finish();
-  void store_exit_record(bool complete);
+  void store_exit_record(bool complete, Durability durability);
   void die_at(std::string_view step) const { executor::die_at(args_, step); }
   // The wall clock as it was when the gate opened, gone on with boot time: an attempt ends after it started, and takes the
   // time it took, whoever sets the clock meanwhile.

@@ -182,7 +182,7 @@ void Shim::keep_killing(std::int64_t now_ms) {
   exit_.survivors.clear();
   for (const auto& process : find_members())
     if (exit_.survivors.size() < 16) exit_.survivors.push_back(process.pid);
-  store_exit_record(false);
+  store_exit_record(false, Durability::kPowerSafe);
   tell_clients();
 }
 

@@ -245,6 +245,7 @@ void Orchestrator::on_gpu_fault(const NodeId& node, const GpuFaultEvent& fault, 
 void Orchestrator::on_gpu_recovered(const NodeId& node, const GpuRecoveredEvent& recovered, Time now, Effects& effects) {
   const GpuRecord* gpu = cluster_.find_gpu(recovered.gpu_uuid);
   if (gpu == nullptr || gpu->node != node || !gpu->quarantine || !gpu->quarantine->starts_with(recovered.fault + ": ")) return;
+  gpu_faults_.erase(recovered.gpu_uuid);  // the same fault again is news
   cluster_.set_quarantine(recovered.gpu_uuid, std::nullopt);
   effects.writes.push_back(PutSetting{"quarantine/" + recovered.gpu_uuid.str(), std::nullopt});
   effects.audit(now, "agent", "clear", recovered.gpu_uuid.str(), recovered.message);

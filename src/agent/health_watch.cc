@@ -1,5 +1,6 @@
 #include "agent/health_watch.h"
 
+#include <algorithm>
 #include <utility>
 
 #include <fmt/format.h>
@@ -129,12 +130,15 @@ bool HealthWatch::is_over(const Gpu& gpu, const Fault& fault, Mono now, Duration
 }
 
 HealthWatch::News HealthWatch::take(Mono now) {
-  for (auto& [uuid, gpu] : gpus_)
-    std::erase_if(gpu.faults, [&](const auto& entry) {
-      if (!is_over(gpu, entry.second, now, options_.clean_for)) return false;
-      news_.recovered.push_back({uuid, entry.first, "answers, was reset where that was needed, and was clean since"});
-      return true;
-    });
+  // All at once: the orchestrator keeps one reason, and a GPU with two faults must not come back for the first of them.
+  for (auto& entry : gpus_) {
+    Gpu& gpu = entry.second;
+    const auto over = [&](const auto& fault) { return is_over(gpu, fault.second, now, options_.clean_for); };
+    if (!std::all_of(gpu.faults.begin(), gpu.faults.end(), over)) continue;
+    for (const auto& fault : gpu.faults)
+      news_.recovered.push_back({entry.first, fault.first, "answers, was reset where that was needed, and was clean since"});
+    gpu.faults.clear();
+  }
   return std::exchange(news_, {});
 }
 

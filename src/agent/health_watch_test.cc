@@ -150,6 +150,17 @@ TEST_F(HealthWatchTest, NewErrorAfterTheResetStartsTheWaitAnew) {
   for (int i = 0; i < 30; ++i) EXPECT_TRUE(read(minutes(1)).recovered.empty());
 }
 
+TEST_F(HealthWatchTest, GpuWithTwoFaultsRecoversFromBothAtOnce) {
+  read();
+  xid(62);
+  tell({kGpu, GpuEvent::Kind::kHung, 0, clock_.now()});
+  reset_gpu();
+  for (int i = 0; i < 30; ++i) EXPECT_TRUE(read(minutes(1)).recovered.empty()) << "it still hangs";
+  tell({kGpu, GpuEvent::Kind::kAnswersAgain, 0, clock_.now()});
+  for (int i = 0; i < 9; ++i) EXPECT_TRUE(read(minutes(1)).recovered.empty());
+  EXPECT_EQ(read(minutes(1)).recovered.size(), 2u);
+}
+
 TEST_F(HealthWatchTest, OneGpusFaultIsNotTheOthers) {
   read();
   xid(62, kOther);

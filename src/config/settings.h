@@ -35,7 +35,7 @@ struct Settings {
   std::int64_t sample_interval_ms = 1000;
   std::int64_t heartbeat_interval_ms = 2000;
   std::int64_t fast_interval_ms = 0;     // of the counters in between, for /metrics; 0 = none
-  std::int64_t spool_mb = 512;           // readings on disk while nobody takes them
+  std::int64_t spool_mb = 640;           // readings on disk while nobody takes them
   std::string dcgm_names = "old";        // old | new | both | off: the names of dcgm-exporter beside aether_*
   std::string metrics_host_label = "Hostname";  // Hostname | hostname | both | none, on the lines with DCGM's names
   // [executor]

@@ -30,9 +30,13 @@ std::vector<Extent> find_extents(const std::string& path_prefix, std::int64_t se
   std::error_code error;
   for (const auto& entry : std::filesystem::directory_iterator(prefix.parent_path(), error)) {
     const std::string name = entry.path().filename().string();
-    struct stat info {};
-    if (!name.starts_with(stem) || stat(entry.path().c_str(), &info) != 0) continue;
+    if (!name.starts_with(stem)) continue;
     std::int64_t begin = std::strtoll(name.c_str() + stem.size(), nullptr, 10) * segment_bytes;
+    struct stat info {};
+    if (stat(entry.path().c_str(), &info) != 0) {  // gone since the directory was read, so the stream has passed its end
+      size = std::max(size, begin + segment_bytes);
+      continue;
+    }
     const std::int64_t end = begin + info.st_size;
     size = std::max(size, end);
     for (std::size_t i = 0; i < gaps.count(); ++i) {

@@ -3,13 +3,17 @@
 #include <signal.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <thread>
 
 #include "executor/posix/attempt_files.h"
+#include "executor/posix/log_reader.h"
 #include "executor/posix/process_tree.h"
+#include "executor/posix/shim/log_writer.h"
 #include "executor/posix/test_support.h"
 
 namespace aether {
@@ -104,6 +108,26 @@ TEST(LogSpam, NeitherBlocksTheJobNorGrowsItsKeeper) {
                                     " bytes of its output were dropped");
   std::printf("%s shim: at most %ld KiB; stored: at most %lld bytes\n", report.substr(report.rfind('\n', line) + 1).c_str(),
               peak_kib, static_cast<long long>(most_stored));
+}
+
+TEST(LogWriter, NoReaderSeesTheStreamGoBack) {
+  TemporaryDirectory directory;
+  const std::string prefix = directory.path() + "/stdout";
+  std::atomic<bool> done = false;
+  std::thread writing([&] {
+    LogWriter writer(prefix, 10, 3);
+    for (int i = 0; i < 3000; ++i) writer.append("1234567", 7);
+    done = true;
+  });
+  std::int64_t seen = 0, back = 0;
+  while (!done) {
+    const auto chunk = read_log_segments(prefix, 10, -1, 1, false);
+    back += chunk->size < seen ? 1 : 0;
+    seen = std::max(seen, chunk->size);
+  }
+  writing.join();
+  EXPECT_EQ(back, 0);
+  EXPECT_EQ(read_log_segments(prefix, 10, -1, 1, true)->size, 21'000);
 }
 
 TEST(ShimLoss, TheJobWritesOnAndItsOutputIsKept) {

@@ -19,9 +19,10 @@ NodeLeases::Admission NodeLeases::admit(const NodeInventory& inventory, Mono now
   if (known) {
     Node& node = found->second;
     const auto is_it = [&](const auto& entry) { return entry.first == inventory.agent_incarnation; };
-    if (std::any_of(node.replaced.begin(), node.replaced.end(), is_it)) return Admission::kRefused;
+    const bool was_replaced = std::any_of(node.replaced.begin(), node.replaced.end(), is_it);
+    if (was_replaced && !(node.returning == inventory.agent_incarnation && is_quiet(node, now))) return Admission::kRefused;
     const bool elsewhere = !node.boot_id.empty() && node.boot_id != inventory.boot_id;
-    if (elsewhere && now - node.heard < options_.incumbent) {
+    if (elsewhere && !is_quiet(node, now)) {
       node.other_seen = now;
       return Admission::kRefused;
     }
@@ -35,6 +36,7 @@ NodeLeases::Admission NodeLeases::admit(const NodeInventory& inventory, Mono now
     Node& node = found->second;
     admission = node.boot_id == inventory.boot_id ? Admission::kRestarted : Admission::kRebooted;
     next.replaced = std::move(node.replaced);
+    std::erase_if(next.replaced, [&](const auto& entry) { return entry.first == inventory.agent_incarnation; });
     next.replaced.emplace_front(node.incarnation, node.seq);
     if (next.replaced.size() > kReplacedKept) next.replaced.pop_back();
     next.rival_at = node.rival_at;
@@ -53,7 +55,13 @@ NodeLeases::Heard NodeLeases::hear(const NodeId& id, const std::string& incarnat
     for (auto& [earlier, seq] : node.replaced)
       if (earlier == incarnation) {
         out.sender = Admission::kRefused;
-        if (heartbeat.heartbeat_seq > seq + kStragglers) node.rival_at = now;
+        if (heartbeat.heartbeat_seq <= seq + kStragglers) continue;
+        if (is_quiet(node, now)) {  // what replaced it was an old message of an agent that is gone
+          node.returning = incarnation;
+          out.sender = Admission::kNew;
+        } else {
+          node.rival_at = now;
+        }
       }
     return out;
   }

@@ -23,7 +23,7 @@ class NodeLeases {
     kNew,        // a node that was not known
     kRestarted,  // another agent, the same boot
     kRebooted,   // the machine has been started again
-    kRefused,    // a node of this name is alive elsewhere, or this agent was replaced: it gets no answer
+    kRefused,    // a node of this name is alive elsewhere, or this agent was replaced by one that lives: no answer
   };
   Admission admit(const NodeInventory& inventory, Mono now);
 
@@ -67,7 +67,9 @@ class NodeLeases {
     std::optional<Mono> other_seen;              // an agent that was refused
     std::optional<Mono> rival_at;
     std::deque<std::pair<std::string, std::uint64_t>> replaced;  // earlier agents and their last heartbeat, newest first
+    std::string returning;                       // one of them whose heartbeats go on while the present one is quiet
   };
+  bool is_quiet(const Node& node, Mono now) const { return now - node.heard >= options_.incumbent; }
 
   const LeaseOptions options_;
   std::map<NodeId, Node> nodes_;

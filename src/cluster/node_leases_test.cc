@@ -87,6 +87,33 @@ TEST_F(NodeLeasesTest, AReplacedAgentThatGoesOnIsARival) {
   EXPECT_FALSE(leases_.has_rival(NodeId("n1"), now_ + seconds(61)));
 }
 
+TEST_F(NodeLeasesTest, AnAgentThatOnlyAnOldMessageReplacedComesBack) {
+  admit("n1", "b");
+  hear("n1", "b", 20);
+  EXPECT_EQ(admit("n1", "a"), Admission::kRestarted) << "the hello of its dead predecessor, out of some buffer";
+  now_ += seconds(9);
+  EXPECT_EQ(hear("n1", "b", 25).sender, Admission::kRefused) << "nobody can tell yet which of them lives";
+  now_ += seconds(1);
+  EXPECT_EQ(admit("n1", "b"), Admission::kRefused) << "a hello may be old: only heartbeats that go on are believed";
+  EXPECT_EQ(hear("n1", "b", 22).sender, Admission::kRefused) << "a straggler";
+  EXPECT_EQ(hear("n1", "b", 26).sender, Admission::kNew) << "it is asked to introduce itself again";
+  EXPECT_EQ(admit("n1", "b"), Admission::kRestarted);
+  EXPECT_TRUE(hear("n1", "b", 27).whole);
+  EXPECT_EQ(admit("n1", "a"), Admission::kRefused) << "the dead one's hello once more";
+  EXPECT_EQ(hear("n1", "b", 28).sender, Admission::kSame);
+}
+
+TEST_F(NodeLeasesTest, AReplacedAgentStaysOutWhileItsSuccessorAnswers) {
+  admit("n1", "a");
+  admit("n1", "b");
+  for (std::uint64_t seq = 1; seq <= 20; ++seq) {
+    now_ += seconds(2);
+    EXPECT_TRUE(hear("n1", "b", seq).whole);
+    EXPECT_EQ(hear("n1", "a", seq).sender, Admission::kRefused);
+    EXPECT_EQ(admit("n1", "a"), Admission::kRefused);
+  }
+}
+
 TEST_F(NodeLeasesTest, ASecondMachineOfTheSameNameIsRefusedWhileTheFirstLives) {
   admit("n1", "a");
   hear("n1", "a", 1);

@@ -71,6 +71,7 @@ std::string ControlPlane::why(const JobId& job) {
   const auto waiting = view->waiting.find(job);
   if (waiting == view->waiting.end()) return "";
   std::string all = waiting->second->summary;
+  for (const auto& [id, node] : view->nodes) all += fmt::format("; {} {} {}", id.str(), to_string(node.state), node.drain_reason);
   for (const auto& [uuid, gpu] : view->gpus)
     all += fmt::format("; {} {} {}", uuid.str(), to_string(gpu.state), gpu.state_reason);
   return all;

@@ -42,6 +42,8 @@ class ControlPlane {
   // True when `effects` are durable and the process still lives.
   bool commit(const std::vector<Write>& writes);
   void carry_out(Effects& effects);
+  void send(Effects& effects);
+  void answer(Effects& effects);
   void ask_predictor(const PredictionsAsked& asked);
 
   World& world_;

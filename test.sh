@@ -32,5 +32,6 @@ install_packages build dashboard cluster test
 ensure_job_account
 build_dashboard
 build_programs "$preset"
+if [ "$quick" = no ]; then build_programs release aether-sim aether-sim-mutants; fi  # 5,000 seeds take optimised code
 test_dashboard
 run_ctest "$preset" "$quick"

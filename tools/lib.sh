@@ -62,9 +62,11 @@ configure_job_account() {
   printf '# Settings of Aether; `aether config show` lists them all.\n[executor]\nrun_as = "aether-job"\n' >/etc/aether/aether.toml
 }
 
+# build_programs PRESET [TARGET...]: everything of the preset unless targets are named; of release, what is installed.
 build_programs() {
-  local preset=$1 targets=()
-  if [ "$preset" = release ]; then targets=(--target aether aether-shim); fi
+  local preset=$1 targets=(); shift
+  if [ $# -gt 0 ]; then targets=(--target "$@")
+  elif [ "$preset" = release ]; then targets=(--target aether aether-shim); fi
   say "building ($preset; log: build/logs/build.log)"
   cmake --preset "$preset" >"$LOGS/build.log" 2>&1 || { tail -20 "$LOGS/build.log" >&2; fail "configuring failed"; }
   if [ -t 1 ]; then

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "base/log.h"
+#include "base/mutant.h"
 
 namespace aether {
 namespace {
@@ -54,6 +55,7 @@ void AgentCore::apply(const Command& command) {
 void AgentCore::apply(const AttemptReport& report) {
   say(shown(report));
   loads_changed_ = true;
+  if (AETHER_MUTANT("forgotten_early")) runner_.forget(report.attempt);
 }
 
 void AgentCore::apply(const GpuSample& sample) {
@@ -161,7 +163,8 @@ void AgentCore::obey(const StartCommand& command) {
     if (!lease_valid(now_))
       return refuse(command.attempt, command.epoch, "LEASE_EXPIRED", "the orchestrator has not answered this node for too long");
     const BootTime here = boot_time();
-    if (command.not_after && (command.not_after->boot_id != here.boot_id || here.boot_ms > command.not_after->boot_ms))
+    if (command.not_after && !AETHER_MUTANT("not_after_ignored") &&
+        (command.not_after->boot_id != here.boot_id || here.boot_ms > command.not_after->boot_ms))
       return refuse(command.attempt, command.epoch, "EXPIRED", "the order to start came too late");
   }
   const bool all_here = std::all_of(command.gpu_uuids.begin(), command.gpu_uuids.end(), [&](const GpuUuid& uuid) {
@@ -271,6 +274,7 @@ void AgentCore::say(decltype(AgentEvent::body) body) {
 void AgentCore::say_heartbeat() {
   ++heartbeat_seq_;
   sent_[heartbeat_seq_] = now_;
+  if (AETHER_MUTANT("lease_renewed_by_sending")) lease_from_ = now_, renew_leases();
   while (!sent_.empty() && now_ - sent_.begin()->second > options_.lease.lease) sent_.erase(sent_.begin());
   std::vector<std::vector<AttemptReport>> parts(1);
   std::size_t bytes = 0;

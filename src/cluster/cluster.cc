@@ -4,6 +4,8 @@
 
 #include <fmt/format.h>
 
+#include "base/mutant.h"
+
 namespace aether {
 
 std::int64_t GpuRecord::reserved_mb() const {
@@ -52,7 +54,7 @@ void Cluster::apply_heartbeat(const NodeId& node, Time now) {
 namespace {
 // A node's wall clock may step back, and its numbering starts anew with its agent: only both together mean older.
 bool is_older(const GpuSample& sample, const GpuSample& held) {
-  return sample.sample_time < held.sample_time && sample.sample_seq <= held.sample_seq;
+  return sample.sample_time < held.sample_time && (sample.sample_seq <= held.sample_seq || AETHER_MUTANT("old_looking_sample"));
 }
 }  // namespace
 
@@ -77,7 +79,8 @@ bool Cluster::apply_sample(std::shared_ptr<const GpuSample> sample, Time now) {
     it = gpus_.emplace(sample->gpu_uuid, std::move(record)).first;
   }
   GpuRecord& gpu = it->second;
-  if (gpu.sample && is_older(*sample, *gpu.sample) && now - gpu.sample_received <= options_.sample_stale) return false;
+  if (gpu.sample && is_older(*sample, *gpu.sample) && (now - gpu.sample_received <= options_.sample_stale || AETHER_MUTANT("old_looking_sample")))
+    return false;
   NodeRecord& node = nodes_[gpu.node];
   if (node.inventory.source == GpuSource::kExternal) node.last_seen = now;
   gpu.sample = std::move(sample);

@@ -142,6 +142,19 @@ TEST_F(JobFeatures, AFailureIsTriedAgainAfterAPauseAlsoByAnotherOrchestrator) {
   EXPECT_EQ(job(id).retries_used, 1);
 }
 
+TEST_F(JobFeatures, APauseIsNoLongerWhenTheWallClockIsSetBackBeforeARestart) {
+  JobSpec spec = spec_of();
+  spec.retries = 1;
+  const JobId id = submit(spec);
+  end(id, 7);
+  now_ -= std::chrono::minutes(30);
+  restart();
+  step({hello()});
+  EXPECT_EQ(reason(id), "RETRY_BACKOFF");
+  step({}, seconds(3));
+  EXPECT_EQ(state(id), "ASSIGNED");
+}
+
 TEST_F(JobFeatures, ThePauseDoublesUntilTheRetriesAreUsedUp) {
   JobSpec spec = spec_of();
   spec.retries = 2;

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "base/log.h"
+#include "base/mutant.h"
 #include "base/ulid.h"
 #include "orchestrator/orchestrator.h"
 
@@ -179,7 +180,7 @@ void Orchestrator::apply(SubmitInput& input, Time now, Effects& effects) {
     const auto valid = validate(request.spec);
     return answer(valid ? Result<SubmitReply>(what_if(request, now)) : fail(valid.error()));
   }
-  if (!request.idempotency_key.empty()) {
+  if (!request.idempotency_key.empty() && !AETHER_MUTANT("key_ignored")) {
     std::shared_ptr<const Job> known;
     if (const auto it = by_key_.find({request.user, request.idempotency_key}); it != by_key_.end()) {
       if (const Job* live = find_live(it->second))
@@ -187,7 +188,7 @@ void Orchestrator::apply(SubmitInput& input, Time now, Effects& effects) {
       else if (const auto shown = shown_.find(it->second); shown != shown_.end())
         known = shown->second;
     }
-    if (!known && input.known) known = std::make_shared<const Job>(*input.known);
+    if (!known && input.known && !AETHER_MUTANT("store_not_asked")) known = std::make_shared<const Job>(*input.known);
     if (known && known->body_sha256 != request.body_sha256)
       return answer(fail(ErrorCode::kConflict,
                          fmt::format("the key '{}' was used for job {} with another body; use a new key",
@@ -213,6 +214,7 @@ void Orchestrator::cancel(Job& job, std::optional<std::int64_t> grace_s, Time no
   if (holds_gpus(job.state))
     return order_stop(job, ExitCause::kUserCancel, "user", grace_s.value_or(job.spec.grace_s), now, effects);
   set_job_state(job, JobState::kCancelled, "user", "user_cancel", now, effects);
+  if (AETHER_MUTANT("cancel_not_stored")) effects.writes.clear();
   finish(job, now);
 }
 
@@ -225,6 +227,7 @@ void Orchestrator::order_stop(Job& job, ExitCause cause, const std::string& acto
   effects.writes.push_back(PutAttempt{attempt});
   set_job_state(job, JobState::kStopping, actor, *attempt.stop_reason, now, effects);
   send_stop(job, attempt, grace_s, now, effects);
+  if (AETHER_MUTANT("released_at_stop")) cluster_.release(attempt.id, now), effects.writes.push_back(DeleteAllocations{attempt.id});
 }
 
 void Orchestrator::apply(ActInput& input, Time now, Effects& effects) {

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "base/log.h"
+#include "base/mutant.h"
 #include "orchestrator/orchestrator.h"
 
 namespace aether {
@@ -47,7 +48,8 @@ void Orchestrator::find_lost(const NodeId& node, const BootTime& sent_at, const 
       continue;
     }
     if (attempt.state == JobState::kAssigned || outstanding_.contains({attempt.id, "stop"})) continue;
-    if (const Time since = missing_since_.try_emplace(attempt.id, now).first->second; now - since < options_.lost_after)
+    if (const Time since = missing_since_.try_emplace(attempt.id, now).first->second;
+        now - since < options_.lost_after && !AETHER_MUTANT("lost_at_once"))
       continue;
     if (auto exit = judge_missing(job, attempt, now)) ended.emplace_back(id, std::move(*exit));
   }
@@ -103,7 +105,7 @@ void Orchestrator::check_leases(Time now, Effects& effects) {
       const JobSpec& spec = live_.at(id).spec;
       if (spec.on_partition != OnPartition::kStopAfter) continue;
       const Duration bound = options_.lease.replacement_bound(options_.lease.stop_after(std::chrono::seconds(spec.stop_after_s)));
-      if (*silence >= bound) fenced.push_back(id);
+      if (*silence >= (AETHER_MUTANT("replaced_too_soon") ? options_.lease.lease : bound)) fenced.push_back(id);
     }
   }
   for (const JobId& id : fenced) {

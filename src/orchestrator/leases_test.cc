@@ -123,6 +123,25 @@ TEST_F(LeasesTest, AJobThatContinuesIsNeverGivenUpForSilence) {
   EXPECT_EQ(jobs_[id].state, JobState::kRunning);
 }
 
+TEST_F(LeasesTest, AJobThatMayBeReplacedStartsOnlyWhereItsStartCanGetTooOld) {
+  NodeInventory inventory;
+  inventory.node = NodeId("n1");
+  inventory.agent_incarnation = "a";
+  inventory.boot_id = "boot-1";
+  inventory.exec_mode = "simulated";
+  GpuInfo gpu;
+  gpu.gpu_uuid = gpu_of("n1");
+  gpu.source = GpuSource::kSimulated;
+  inventory.gpus = {gpu};
+  step({AgentInput{{NodeId("n1"), "a", HelloEvent{inventory}}}, sample("n1")});
+  const JobId id = submit(OnPartition::kStopAfter);
+  EXPECT_EQ(jobs_[id].state, JobState::kPending) << "nobody knows the node's clock yet";
+  EXPECT_EQ(core_->view(now_)->waiting.at(id)->reasons.front().code, "NODE_STALE");
+  heartbeat("n1", {});
+  EXPECT_EQ(jobs_[id].state, JobState::kAssigned);
+  EXPECT_TRUE(sent<StartCommand>().at(0).not_after);
+}
+
 TEST_F(LeasesTest, AJobThatStopsByItselfIsPlacedAgainOnlyAfterTheWholeBound) {
   join("n1");
   const JobId id = submit(OnPartition::kStopAfter);

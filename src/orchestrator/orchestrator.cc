@@ -3,7 +3,9 @@
 #include <algorithm>
 
 #include "base/log.h"
+#include "base/mutant.h"
 #include "codec/codec.h"
+#include "orchestrator/retry_pause.h"
 
 namespace aether {
 namespace {
@@ -40,7 +42,7 @@ Orchestrator::Orchestrator(OrchestratorOptions options, StoredState state, Epoch
             [](const Job& a, const Job& b) { return a.number < b.number; });
   for (Job& job : state.recent_jobs) {
     if (!job.idempotency_key.empty()) by_key_[{job.user, job.idempotency_key}] = job.id;
-    const JobId id = job.id;
+    const JobId id = AETHER_MUTANT("moved_job_id") ? JobId() : job.id;
     recent_.push_back(id);
     shown_[id] = std::make_shared<const Job>(std::move(job));
   }
@@ -48,8 +50,11 @@ Orchestrator::Orchestrator(OrchestratorOptions options, StoredState state, Epoch
   for (const AllocationRow& row : state.allocations) slots[row.attempt][row.gpu_uuid] = row.slot;
   for (Job& job : state.live_jobs) {
     if (!job.idempotency_key.empty()) by_key_[{job.user, job.idempotency_key}] = job.id;
-    if (!job.attempts.empty() && holds_gpus(job.attempts.back().state)) 
-      cluster_.allocate(job.attempts.back(), slots[job.attempts.back().id]);
+    if (!job.attempts.empty() && holds_gpus(job.attempts.back().state) && !AETHER_MUTANT("allocations_forgotten"))
+      cluster_.allocate(job.attempts.back(), slots[AETHER_MUTANT("slots_renumbered") ? AttemptId() : job.attempts.back().id]);
+    // The wall clock may have been set back meanwhile: a pause is never longer than it was meant to be.
+    if (job.not_before && !AETHER_MUTANT("pause_on_wall_clock"))
+      job.not_before = std::min<Time>(*job.not_before, now + retry_pause(options_, job.retries_used - 1));
     touch(job);
     const JobId id = job.id;
     if (holds_gpus(job.state)) ++holding_;
@@ -61,7 +66,7 @@ Orchestrator::Orchestrator(OrchestratorOptions options, StoredState state, Epoch
     placements_[id] = std::make_shared<const PlacementRecord>(std::move(record));
   }
   for (const OutboxRow& row : state.outbox)
-    if (auto command = codec::decode_command(row.payload))
+    if (auto command = codec::decode_command(row.payload); command && !AETHER_MUTANT("outbox_not_loaded"))
       outstanding_[{row.attempt, row.kind}] = {std::move(*command), now, options_.resend_first};
   alerts_.restore(std::move(state.open_alerts));
 }

@@ -1,12 +1,26 @@
 // From a queue and a cluster to starts: shortlist, ask the predictor, place.
 #include <algorithm>
 
+#include "base/mutant.h"
 #include "orchestrator/orchestrator.h"
 
 namespace aether {
 namespace {
 constexpr std::chrono::seconds kLongestPause{1};
 constexpr std::chrono::seconds kPredictionsLost{3};  // the service always answers; this only guards against a bug there
+
+WaitRecord wait_for_heartbeat(const Job& job, const PlacementRecord& record) {
+  WaitRecord wait;
+  wait.job = job.id;
+  wait.evaluated_at = record.decided_at;
+  wait.cycle = record.cycle;
+  wait.summary = "It waits for the next heartbeat of node " + record.placement.node.str();
+  Reason reason;
+  reason.code = "NODE_STALE";
+  reason.text = wait.summary;
+  wait.reasons.push_back(std::move(reason));
+  return wait;
+}
 }  // namespace
 
 SchedulerInput Orchestrator::scheduler_input(Time now) const {
@@ -148,6 +162,13 @@ void Orchestrator::adopt(Plan plan, const std::map<JobId, PredictionOutcome>& ou
     const bool asked = !options_.use_predictor || outcomes.contains(planned.job) || job->spec.gpus == 0;
     // Room that appeared while the predictor was thinking: the next cycle asks for this job too.
     if (!asked || !still_fits(cluster_, *job, planned.record.placement, now, options_.scheduler)) {
+      needs_plan_ = true;
+      continue;
+    }
+    // Its place is given away when the node falls silent: without the node's clock its start could come after that.
+    const bool may_be_replaced = job->spec.on_partition == OnPartition::kStopAfter && !AETHER_MUTANT("start_without_limit");
+    if (may_be_replaced && !leases_.clock(planned.record.placement.node)) {
+      plan.waits.push_back(wait_for_heartbeat(*job, planned.record));
       needs_plan_ = true;
       continue;
     }

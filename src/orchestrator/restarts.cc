@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "orchestrator/orchestrator.h"
+#include "orchestrator/retry_pause.h"
 
 namespace aether {
 namespace {
@@ -53,8 +54,7 @@ bool Orchestrator::plan_restart(Job& job, const Attempt& attempt, Time now) {
   }
   if (job.retries_used >= job.spec.retries || !is_tried_again(job.spec, exit)) return false;
   job.restart = Restart::kRetry;
-  const auto doubled = options_.retry_first * (std::int64_t{1} << std::min(job.retries_used, 20));
-  job.not_before = now + std::min<std::chrono::seconds>(doubled, options_.retry_last);
+  job.not_before = now + retry_pause(options_, job.retries_used);
   ++job.retries_used;
   return true;
 }

@@ -5,6 +5,8 @@
 
 #include <fmt/format.h>
 
+#include "base/mutant.h"
+
 namespace aether {
 namespace {
 
@@ -91,7 +93,7 @@ std::optional<Rejection> check_capacity(const GpuRecord& gpu, const JobSpec& spe
     return Rejection{"INSUFFICIENT_GPUS", extra_exclusive ? "given to a job ahead in this cycle" : "held by another job"};
   const std::int64_t promised = gpu.reserved_mb() + extra_mb;
   if (wanted == 0 && promised > 0) return Rejection{"INSUFFICIENT_GPUS", "shared by other jobs"};
-  if (promised + wanted > gpu.info.memory_total_mb)
+  if (!AETHER_MUTANT("memory_overbooked") && promised + wanted > gpu.info.memory_total_mb)
     return Rejection{"INSUFFICIENT_VRAM", fmt::format("{} of {} MiB are reserved, the job asks for {} MiB", promised,
                                                       gpu.info.memory_total_mb, wanted)};
   if (extra_mb == 0 && is_used_by_foreign_process(gpu, options))

@@ -20,7 +20,7 @@ using aether::simulation::Outcome;
 using aether::simulation::Tally;
 
 struct Options {
-  std::uint64_t first = 1, count = 1000;
+  std::uint64_t first = 1, count = 1000, twice = 0;
   std::optional<std::uint64_t> seed;
   int threads = 2;
   std::size_t max_failures = 10;
@@ -49,12 +49,13 @@ class Batch {
   void work() {
     for (std::uint64_t i = next_++; i < options_.count; i = next_++) {
       const Outcome outcome = aether::simulation::run(options_.first + i);
+      const bool repeats = i >= options_.twice || aether::simulation::run(options_.first + i).digest == outcome.digest;
       std::lock_guard lock(mutex_);
       total_.add(outcome.tally);
       simulated_ += outcome.simulated;
       ++done_;
-      if (!outcome.failures.empty()) {
-        failed_.push_back({outcome.seed, outcome.failures.front()});
+      if (!outcome.failures.empty() || !repeats) {
+        failed_.push_back({outcome.seed, repeats ? outcome.failures.front() : "a second run had another trace"});
         if (failed_.size() >= options_.max_failures) next_ = options_.count;
       }
       if (shows_progress() && done_ % 16 == 0) show_progress();
@@ -117,6 +118,7 @@ int main(int argc, char** argv) {
   app.add_option("--seed", options.seed, "replay one seed");
   app.add_option("--first", options.first, "first seed of a batch")->capture_default_str();
   app.add_option("--count", options.count, "seeds in the batch")->capture_default_str();
+  app.add_option("--twice", options.twice, "so many of them run twice and must leave the same trace")->capture_default_str();
   app.add_option("--threads", options.threads, "runs at the same time")->capture_default_str()->check(CLI::Range(1, 64));
   app.add_option("--max-failures", options.max_failures, "stop after so many failed seeds")->capture_default_str();
   app.add_flag("--trace", options.trace, "with --seed: print what happened");

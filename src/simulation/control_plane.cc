@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "base/mutant.h"
 #include "codec/codec.h"
 
 namespace aether::simulation {
@@ -30,8 +31,9 @@ ControlPlane::ControlPlane(World& world, const Swarm& swarm, Tally& tally, Refer
 std::unique_ptr<Orchestrator> ControlPlane::make_core() {
   OrchestratorOptions options;
   options.use_predictor = swarm_.predictor;
-  return std::make_unique<Orchestrator>(options, disk_.load(), disk_.reserve_epochs(kEpochBlock), kEpochBlock,
-                                        world_.rng().next(), clock_.now());
+  options.lease = swarm_.lease;
+  const Epoch first = AETHER_MUTANT("epochs_reused") ? 1 : disk_.reserve_epochs(kEpochBlock);
+  return std::make_unique<Orchestrator>(options, disk_.load(), first, kEpochBlock, world_.rng().next(), clock_.now());
 }
 
 void ControlPlane::start() {
@@ -100,7 +102,11 @@ void ControlPlane::step(std::uint64_t life) {
   ++tally_.steps;
   std::vector<Input> inputs = std::move(inbox_);
   inbox_.clear();
-  auto effects = std::make_shared<Effects>(core_->step(steady_->advance(clock_.now(), clock_.mono()), clock_.mono(), inputs));
+  const Time now = AETHER_MUTANT("core_on_wall_clock") ? clock_.now() : steady_->advance(clock_.now(), clock_.mono());
+  const Mono mono = AETHER_MUTANT("leases_on_wall_clock") ? Mono(clock_.now().time_since_epoch()) : clock_.mono();
+  auto effects = std::make_shared<Effects>(core_->step(now, mono, inputs));
+  if (AETHER_MUTANT("commands_before_commit")) send(*effects);
+  if (AETHER_MUTANT("replies_before_commit")) answer(*effects);
   busy_ = true;
   if (effects->writes.empty()) return finish_step(life, effects);
   world_.after(random_duration(world_.rng(), swarm_.commit_mean), [this, life, effects] { finish_step(life, effects); });
@@ -153,7 +159,7 @@ void ControlPlane::start_over(Effects& effects) {
 bool ControlPlane::commit(const std::vector<Write>& writes) {
   const auto done = disk_.commit(writes);
   if (!done) {
-    world_.trace("store", "refuses: " + done.error().message);
+    referee_.blame("I8", "the process ends, the store refuses its commit: " + done.error().message);
     return false;
   }
   ++tally_.commits;
@@ -162,9 +168,17 @@ bool ControlPlane::commit(const std::vector<Write>& writes) {
 }
 
 void ControlPlane::carry_out(Effects& effects) {
-  for (const Command& command : effects.commands) publish_(command.node, codec::encode_command(command));
+  send(effects);
   if (effects.predictions) ask_predictor(*effects.predictions);
-  for (const auto& reply : effects.replies) reply();
+  answer(effects);
+}
+
+void ControlPlane::send(Effects& effects) {
+  for (const Command& command : std::exchange(effects.commands, {})) publish_(command.node, codec::encode_command(command));
+}
+
+void ControlPlane::answer(Effects& effects) {
+  for (const auto& reply : std::exchange(effects.replies, {})) reply();
 }
 
 // Advice of every quality: sound, late, absent, or no number at all.

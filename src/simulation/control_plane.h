@@ -44,6 +44,8 @@ class ControlPlane {
   std::unique_ptr<Orchestrator> make_core();
   void start_over(Effects& effects);
   void carry_out(Effects& effects);
+  void send(Effects& effects);
+  void answer(Effects& effects);
   void ask_predictor(const PredictionsAsked& asked);
 
   World& world_;

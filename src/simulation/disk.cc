@@ -90,6 +90,13 @@ const Job* Disk::find_job(const JobId& id) const {
   return row == jobs_.end() ? nullptr : &row->second;
 }
 
+std::vector<const Job*> Disk::tasks_of(const JobId& array) const {
+  std::vector<const Job*> tasks;
+  for (const auto& [id, job] : jobs_)
+    if (job.array_parent == array) tasks.push_back(&job);
+  return tasks;
+}
+
 const Job* Disk::find_by_key(const std::string& user, const std::string& key) const {
   const auto row = keys_.find({user, key});
   return row == keys_.end() ? nullptr : &jobs_.at(row->second);

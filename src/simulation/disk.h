@@ -19,6 +19,8 @@ class Disk {
 
   const Job* find_job(const JobId& id) const;
   const Job* find_by_key(const std::string& user, const std::string& key) const;
+  // Of an array, by the id of its first task; empty for any other job.
+  std::vector<const Job*> tasks_of(const JobId& array) const;
   const std::map<JobId, Job>& jobs() const { return jobs_; }
   const std::map<std::pair<GpuUuid, int>, AllocationRow>& allocations() const { return allocations_; }
   std::size_t outbox_rows() const { return outbox_.size(); }

@@ -49,6 +49,7 @@ void Machine::start_agent() {
   options.node = node_;
   options.host_name = node_.str();
   options.boot_id = fmt::format("boot-{}", clock_.boot());
+  options.lease = swarm_.lease;
   options.leader_epoch = leader_epoch_;
   options.remember_leader = [this](std::uint64_t epoch) -> Result<void> {
     leader_epoch_ = epoch;
@@ -179,6 +180,7 @@ std::vector<Execution> Machine::executions() {
     execution.epoch = run.launch.epoch;
     execution.gpu_uuids = run.launch.gpu_uuids;
     execution.exclusive = run.launch.spec.share == Share::kExclusive;
+    if (!execution.exclusive) execution.memory_mb = run.launch.spec.gpu_mem_mb.value_or(0);
     execution.began = clock_.to_world(run.boot, run.began);
     if (run.ended) execution.ended = clock_.to_world(run.boot, *run.ended);
     all.push_back(std::move(execution));

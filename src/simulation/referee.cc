@@ -29,6 +29,17 @@ const std::map<std::string, std::set<std::string>>& ways() {
   return table;
 }
 
+constexpr Duration kRounding = std::chrono::milliseconds(1);  // of times on drifting clocks
+constexpr std::int64_t kGpuMemoryMb = 16384;                  // of every simulated GPU
+
+bool overlap(const Execution& a, const Execution& b) {
+  return (!a.ended || *a.ended > b.began) && (!b.ended || *b.ended > a.began);
+}
+
+bool uses(const Execution& execution, const GpuUuid& gpu) {
+  return std::find(execution.gpu_uuids.begin(), execution.gpu_uuids.end(), gpu) != execution.gpu_uuids.end();
+}
+
 }  // namespace
 
 void Referee::blame(std::string promise, std::string what) {
@@ -78,6 +89,9 @@ void Referee::check_attempt(const Attempt& attempt) {
     for (const auto& [earlier, state] : model.attempts)
       if (!is_terminal(state)) blame("I9", fmt::format("attempt {} is placed while attempt {} is {}", to_string(attempt.id), earlier, to_string(state)));
   }
+  // No disk of a node is ever lost here, so no exit code may be.
+  if (attempt.exit && attempt.exit->cause == ExitCause::kLostExit && attempt.state != model.attempts[n])
+    blame("exit code", fmt::format("that of attempt {} is said to be lost: {}", to_string(attempt.id), attempt.exit->message));
   model.attempts[n] = attempt.state;
   model.epochs[n] = attempt.epoch;
   if (attempt.exit && is_terminal(attempt.state)) {
@@ -98,6 +112,8 @@ void Referee::on_cancelled(const JobId& job) { cancelled_.emplace(job, world_.no
 void Referee::judge(const Disk& disk, const std::vector<Execution>& executions, bool must_be_settled) {
   check_accepted(disk, must_be_settled);
   check_executions(executions);
+  check_dependencies(disk, executions);
+  check_arrays(disk, executions);
   if (must_be_settled && !disk.allocations().empty())
     blame("I4", fmt::format("{} GPUs are still allocated to {}", disk.allocations().size(), to_string(disk.allocations().begin()->second.attempt)));
   if (must_be_settled && disk.outbox_rows() > 0)
@@ -116,7 +132,7 @@ void Referee::check_accepted(const Disk& disk, bool must_be_settled) {
   }
   std::map<std::string, int> per_key;
   for (const auto& [id, job] : disk.jobs())
-    if (++per_key[job.idempotency_key] > 1) blame("I1", fmt::format("the key {} made two jobs", job.idempotency_key));
+    if (!job.idempotency_key.empty() && ++per_key[job.idempotency_key] > 1) blame("I1", fmt::format("the key {} made two jobs", job.idempotency_key));
 }
 
 void Referee::check_exit(const Job& job, const Expected& expected) {
@@ -133,29 +149,83 @@ void Referee::check_executions(std::vector<Execution> executions) {
   std::sort(executions.begin(), executions.end(), [](const Execution& a, const Execution& b) {
     return std::tuple(a.began, a.attempt, a.node) < std::tuple(b.began, b.attempt, b.node);
   });
-  const auto overlap = [](const Execution& a, const Execution& b) {
-    return (!a.ended || *a.ended > b.began) && (!b.ended || *b.ended > a.began);
-  };
   for (std::size_t i = 0; i < executions.size(); ++i) {
-    const Execution& one = executions[i];
-    const Model& model = models_[one.attempt.job];
-    if (!model.epochs.contains(one.attempt.n)) blame("I1", fmt::format("attempt {} ran and was never stored", to_string(one.attempt)));
-    if (const auto ended = model.ended.find(one.attempt.n); ended != model.ended.end() && one.began > ended->second)
+    check_one(executions[i]);
+    for (std::size_t k = i + 1; k < executions.size(); ++k) check_pair(executions[i], executions[k]);
+  }
+  check_shared_memory(executions);
+}
+
+void Referee::check_one(const Execution& one) {
+  const Model& model = models_[one.attempt.job];
+  if (!model.epochs.contains(one.attempt.n)) blame("I1", fmt::format("attempt {} ran and was never stored", to_string(one.attempt)));
+  if (const auto ended = model.ended.find(one.attempt.n); ended != model.ended.end()) {
+    if (one.began > ended->second)
       blame("I2", fmt::format("attempt {} began on {} after its end was stored", to_string(one.attempt), one.node.str()));
-    if (const auto told = cancelled_.find(one.attempt.job); told != cancelled_.end() && one.began > told->second)
-      blame("I2", fmt::format("job {} began on {} after its user was told that it is cancelled", one.attempt.job.str(), one.node.str()));
-    for (std::size_t k = i + 1; k < executions.size(); ++k) {
-      const Execution& other = executions[k];
-      if (one.attempt == other.attempt) blame("I2", fmt::format("attempt {} was executed twice, on {} and {}", to_string(one.attempt), one.node.str(), other.node.str()));
-      if (!overlap(one, other)) continue;
-      if (one.attempt.job == other.attempt.job && one.attempt != other.attempt)
-        blame("I9", fmt::format("{} and {} ran at the same time", to_string(one.attempt), to_string(other.attempt)));
-      const bool share_one = std::any_of(one.gpu_uuids.begin(), one.gpu_uuids.end(), [&](const GpuUuid& gpu) {
-        return std::find(other.gpu_uuids.begin(), other.gpu_uuids.end(), gpu) != other.gpu_uuids.end();
-      });
-      if (share_one && (one.exclusive || other.exclusive))
-        blame("I3", fmt::format("{} and {} ran on one GPU at the same time", to_string(one.attempt), to_string(other.attempt)));
+    else if (!one.ended || *one.ended > ended->second + kRounding)
+      blame("P6", fmt::format("attempt {} ran on, on {}, when its end was already stored", to_string(one.attempt), one.node.str()));
+  }
+  if (const auto told = cancelled_.find(one.attempt.job); told != cancelled_.end() && one.began > told->second)
+    blame("I2", fmt::format("job {} began on {} after its user was told that it is cancelled", one.attempt.job.str(), one.node.str()));
+}
+
+void Referee::check_pair(const Execution& one, const Execution& other) {
+  if (one.attempt == other.attempt) blame("I2", fmt::format("attempt {} was executed twice, on {} and {}", to_string(one.attempt), one.node.str(), other.node.str()));
+  if (!overlap(one, other)) return;
+  if (one.attempt.job == other.attempt.job && one.attempt != other.attempt)
+    blame("I9", fmt::format("{} and {} ran at the same time", to_string(one.attempt), to_string(other.attempt)));
+  const bool share_one = std::any_of(one.gpu_uuids.begin(), one.gpu_uuids.end(), [&](const GpuUuid& gpu) { return uses(other, gpu); });
+  if (share_one && (one.exclusive || other.exclusive))
+    blame("I3", fmt::format("{} and {} ran on one GPU at the same time", to_string(one.attempt), to_string(other.attempt)));
+}
+
+// What is reserved on a GPU is most when somebody begins.
+void Referee::check_shared_memory(const std::vector<Execution>& executions) {
+  for (const Execution& one : executions)
+    for (const GpuUuid& gpu : one.gpu_uuids) {
+      std::int64_t reserved_mb = 0;
+      for (const Execution& other : executions)
+        if (uses(other, gpu) && other.began <= one.began && (!other.ended || *other.ended > one.began)) reserved_mb += other.memory_mb;
+      if (reserved_mb > kGpuMemoryMb)
+        blame("I3", fmt::format("{} MiB of GPU {} are promised at once", reserved_mb, gpu.str()));
     }
+}
+
+void Referee::check_dependencies(const Disk& disk, const std::vector<Execution>& executions) {
+  for (const Execution& one : executions)
+    if (const Job* job = disk.find_job(one.attempt.job))
+      for (const Dependency& dependency : job->spec.depends_on) check_dependency(dependency, disk, one, executions);
+}
+
+// A job is ok when it completed, an array when each of its tasks did. What waits for an array's failure needs only one.
+void Referee::check_dependency(const Dependency& dependency, const Disk& disk, const Execution& one,
+                               const std::vector<Execution>& executions) {
+  std::vector<const Job*> others = disk.tasks_of(JobId(dependency.job));
+  const bool is_array = !others.empty();
+  if (const Job* other = disk.find_job(JobId(dependency.job)); other != nullptr && !is_array) others.push_back(other);
+  if (dependency.kind == DependencyKind::kAfter || others.empty()) return;
+  const bool ok = std::all_of(others.begin(), others.end(), [](const Job* other) { return other->state == JobState::kCompleted; });
+  if ((dependency.kind == DependencyKind::kAfterOk && !ok) || (dependency.kind == DependencyKind::kAfterNotOk && ok))
+    blame("dependency", fmt::format("job {} ran in spite of {}", one.attempt.job.str(), to_string(dependency)));
+  if (is_array && dependency.kind == DependencyKind::kAfterNotOk) return;
+  for (const Job* other : others)
+    for (const Execution& earlier : executions)
+      if (earlier.attempt.job == other->id && (!earlier.ended || *earlier.ended > one.began + kRounding))
+        blame("dependency", fmt::format("job {} ran before {} was over", one.attempt.job.str(), to_string(dependency)));
+}
+
+// "0-9%2": two of them at a time.
+void Referee::check_arrays(const Disk& disk, const std::vector<Execution>& executions) {
+  for (const Execution& one : executions) {
+    const Job* job = disk.find_job(one.attempt.job);
+    if (job == nullptr || job->array_parent.empty()) continue;
+    const int limit = parse_array_range(job->spec.array)->limit;
+    const auto running = std::count_if(executions.begin(), executions.end(), [&](const Execution& other) {
+      const Job* task = disk.find_job(other.attempt.job);
+      return task != nullptr && task->array_parent == job->array_parent && other.began <= one.began &&
+             (!other.ended || *other.ended > one.began);
+    });
+    if (limit > 0 && running > limit) blame("array", fmt::format("{} tasks of array {} ran at once", running, job->array_parent.str()));
   }
 }
 

@@ -21,6 +21,7 @@ struct Execution {
   Epoch epoch = 0;
   std::vector<GpuUuid> gpu_uuids;
   bool exclusive = true;
+  std::int64_t memory_mb = 0;    // reserved on each of its GPUs when it is not exclusive
   Duration began{};
   std::optional<Duration> ended;
 };
@@ -59,6 +60,12 @@ class Referee {
   void check_attempt(const Attempt& attempt);
   void check_accepted(const Disk& disk, bool must_be_settled);
   void check_executions(std::vector<Execution> executions);
+  void check_one(const Execution& one);
+  void check_pair(const Execution& one, const Execution& other);
+  void check_shared_memory(const std::vector<Execution>& executions);
+  void check_dependencies(const Disk& disk, const std::vector<Execution>& executions);
+  void check_dependency(const Dependency& dependency, const Disk& disk, const Execution& one, const std::vector<Execution>& executions);
+  void check_arrays(const Disk& disk, const std::vector<Execution>& executions);
   void check_exit(const Job& job, const Expected& expected);
 
   World& world_;

@@ -63,11 +63,21 @@ class Run {
     }
     referee_.judge(disk_, executions, settled);
     tally_.executions = executions.size();
-    for (const auto& [id, job] : disk_.jobs()) tally_.completed += job.state == JobState::kCompleted ? 1 : 0;
+    for (const auto& [id, job] : disk_.jobs()) count_ends(job);
     return {seed_, swarm_, tally_, world_.digest(), world_.now(), referee_.failures(), world_.lines()};
   }
 
  private:
+  void count_ends(const Job& job) {
+    tally_.completed += job.state == JobState::kCompleted ? 1 : 0;
+    for (const Attempt& attempt : job.attempts) {
+      if (attempt.id.n > 1) tally_.count("job placed again");
+      if (attempt.exit && attempt.exit->cause == ExitCause::kNodeLost) tally_.count("attempt given up");
+    }
+    for (const DependencyState state : job.dependencies)
+      if (state == DependencyState::kNever) tally_.count("dependency never met");
+  }
+
   void to_node(const NodeId& node, std::string payload) {
     for (const auto& machine : machines_)
       if (machine->node() == node)
@@ -151,10 +161,11 @@ class Run {
     users_.heal();
   }
 
-  // True when every job has ended and nothing is owed any more. The bound: 120 s, and twice the time that the work takes.
+  // True when every job has ended and nothing is owed any more. The bound: 150 s, and twice the time that the work takes;
+  // what waits for each other can't share it among nodes.
   bool settle() {
-    const int gpus = swarm_.nodes * swarm_.gpus_per_node;
-    const Duration end = world_.now() + seconds(150) + users_.work() * 2 / gpus * swarm_.gpus_per_node;
+    const int side_by_side = swarm_.depend > 0 || swarm_.array > 0 ? 1 : swarm_.nodes;
+    const Duration end = world_.now() + seconds(150) + users_.work() * 2 / side_by_side;
     while (world_.now() < end) {
       world_.run_until(world_.now() + seconds(2));
       const auto& jobs = disk_.jobs();

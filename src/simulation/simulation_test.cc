@@ -2,10 +2,17 @@
 
 #include <gtest/gtest.h>
 
+#include "base/log.h"
+
 namespace aether::simulation {
 namespace {
 
-TEST(Simulation, TheSameSeedGivesTheSameTraceByteForByte) {
+class Simulation : public testing::Test {
+ protected:
+  static void SetUpTestSuite() { log::init(log::Level::kError, log::Format::kText); }
+};
+
+TEST_F(Simulation, TheSameSeedGivesTheSameTraceByteForByte) {
   for (std::uint64_t seed = 1; seed <= 20; ++seed) {
     const Outcome first = run(seed, true), second = run(seed, true);
     EXPECT_EQ(first.digest, second.digest) << "seed " << seed;
@@ -13,7 +20,7 @@ TEST(Simulation, TheSameSeedGivesTheSameTraceByteForByte) {
   }
 }
 
-TEST(Simulation, KeepsEveryPromiseUnderTheFirstSeeds) {
+TEST_F(Simulation, KeepsEveryPromiseUnderTheFirstSeeds) {
   Tally total;
   for (std::uint64_t seed = 1; seed <= 100; ++seed) {
     const Outcome outcome = run(seed);
@@ -27,7 +34,8 @@ TEST(Simulation, KeepsEveryPromiseUnderTheFirstSeeds) {
        {"message lost", "message replayed", "message cut off", "message over capacity", "link clogged", "node cut off",
         "orchestrator killed", "orchestrator stopped", "commit failed", "commit ambiguous", "crash before commit",
         "crash after commit", "agent killed", "agent stopped", "node rebooted", "GPU lost", "crash before the start gate",
-        "wall clock jumped", "reply lost", "node drained", "predictor silent", "predictor nonsense"})
+        "wall clock jumped", "reply lost", "node drained", "job suspended", "job queued again", "job placed again", "attempt given up",
+        "dependency never met", "predictor silent", "predictor nonsense"})
     EXPECT_GT(total.faults[fault], 0U) << fault;
 }
 

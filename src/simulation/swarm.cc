@@ -12,6 +12,17 @@ Duration between(Rng& rng, Duration low, Duration high) {
   return low + Duration(static_cast<std::int64_t>(rng.uniform() * static_cast<double>((high - low).count())));
 }
 
+// The relations that model/lease.h holds stay true.
+LeaseOptions short_lease() {
+  LeaseOptions lease;
+  lease.lease = seconds(8);
+  lease.kill_grace = seconds(6);
+  lease.unkillable_margin = seconds(12);
+  lease.start_ttl = seconds(10);
+  lease.incumbent = seconds(5);
+  return lease;
+}
+
 // Off in half of the runs, otherwise anywhere in the range.
 double maybe(Rng& rng, double high) { return rng.chance(0.5) ? rng.uniform(0, high) : 0; }
 
@@ -52,6 +63,13 @@ Swarm draw_swarm(Rng& rng) {
   swarm.drain_per_s = maybe(rng, 0.02);
   swarm.predictor_silent = maybe(rng, 0.2);
   swarm.predictor_nonsense = maybe(rng, 0.3);
+  if (rng.chance(0.5)) swarm.lease = short_lease();
+  swarm.suspend = maybe(rng, 0.3);
+  swarm.stop_after = maybe(rng, 1.0);
+  swarm.requeue = maybe(rng, 1.0);
+  swarm.retry = maybe(rng, 0.5);
+  swarm.depend = maybe(rng, 0.5);
+  swarm.array = maybe(rng, 0.2);
   return swarm;
 }
 
@@ -60,12 +78,13 @@ std::string Swarm::describe() const {
       "nodes={} gpus={} jobs={} faults={}s predictor={} delay={}..{}ms loss={:.2f} replay={:.2f} clog={:.3f}/s "
       "partition={:.3f}/s capacity={} orchestrator_crash={:.3f}/s pause={:.3f}/s commit_fails={:.3f} ambiguous={:.3f} "
       "crash_at_commit={:.3f} commit={}ms agent_crash={:.3f}/s pause={:.3f}/s reboot={:.3f}/s gpu_loss={:.3f}/s "
-      "crash_in_start={:.2f} drift={:.3f} wall_jump={:.3f}/s reply_lost={:.2f} cancel={:.2f} hold={:.2f} drain={:.3f}/s",
+      "crash_in_start={:.2f} drift={:.3f} wall_jump={:.3f}/s reply_lost={:.2f} cancel={:.2f} hold={:.2f} drain={:.3f}/s "
+      "lease={}s suspend={:.2f} stop_after={:.2f} requeue={:.2f} retry={:.2f} depend={:.2f} array={:.2f}",
       nodes, gpus_per_node, jobs, fault_phase.count() / 1'000'000, predictor, delay_min.count() / 1000,
       delay_mean.count() / 1000, loss, replay, clog_per_s, partition_per_s, capacity, orchestrator_crash_per_s,
       orchestrator_pause_per_s, commit_fails, commit_ambiguous, crash_at_commit, commit_mean.count() / 1000,
       agent_crash_per_s, agent_pause_per_s, reboot_per_s, gpu_loss_per_s, crash_in_start, clock_drift, wall_jump_per_s,
-      reply_lost, cancel, hold, drain_per_s);
+      reply_lost, cancel, hold, drain_per_s, lease.lease.count() / 1'000'000, suspend, stop_after, requeue, retry, depend, array);
 }
 
 }  // namespace aether::simulation

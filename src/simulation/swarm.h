@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/rng.h"
+#include "model/lease.h"
 
 namespace aether::simulation {
 
@@ -17,6 +18,7 @@ struct Swarm {
   int jobs = 20;
   Duration fault_phase{};
   bool predictor = false;
+  LeaseOptions lease{};            // as shipped, or all of it four times shorter, so that more leases end in a run
   // network, each way of each link
   Duration delay_min{}, delay_mean{};
   double loss = 0, replay = 0;
@@ -38,7 +40,10 @@ struct Swarm {
   double wall_jump_per_s = 0;      // of any machine, up to an hour, both ways
   // users and operators
   double reply_lost = 0;           // the client repeats with the same key
-  double cancel = 0, hold = 0, drain_per_s = 0;
+  double cancel = 0, hold = 0, suspend = 0, drain_per_s = 0;
+  // jobs
+  double stop_after = 0;           // end themselves when their node is cut off, and are placed again
+  double requeue = 0, retry = 0, depend = 0, array = 0;
   double predictor_silent = 0, predictor_nonsense = 0;
 
   std::string describe() const;

@@ -26,9 +26,15 @@ class Users {
     JobSpec spec;
     Referee::Expected expected;
     bool answered = false;
+    int tasks = 1;
+    bool is_drawn = false;  // whether it depends on another job
+    std::optional<JobId> job;
   };
   Submission draw(int index);
+  void draw_behaviour(Submission& made);
+  std::map<std::string, FoundDependency> choose_dependency(Submission& wanted);
   void submit(int index);
+  void accept(const Submission& submission, const JobId& job);
   void on_answer(int index, const Result<SubmitReply>& reply);
   void act(const JobId& job, JobAction action);
 

@@ -8,6 +8,8 @@
 
 #include <fmt/format.h>
 
+#include "base/mutant.h"
+
 namespace aether {
 namespace {
 
@@ -79,6 +81,7 @@ Result<void> SimulatedRunner::recover(OnReport on_report) {
       ExitStatus exit;
       exit.cause = ExitCause::kNotStarted;
       exit.message = "the agent ended before the start gate opened";
+      if (AETHER_MUTANT("go_before_started")) journal_->executions_.push_back({attempt.launch, attempt.boot, now, {}});
       end(attempt, now, exit);
       continue;
     }
@@ -115,6 +118,13 @@ void SimulatedRunner::bring_up_to(Virtual& attempt, Mono now) {
   const LaunchSpec& launch = attempt.launch;
   if (attempt.report.state == JobState::kStarting) {
     if (!attempt.gate_open) {
+      // After a long stop of its agent somebody else may have its place by now.
+      if (attempt.lease_until && *attempt.lease_until <= now && !AETHER_MUTANT("gate_after_lease")) {
+        ExitStatus exit;
+        exit.cause = ExitCause::kNotStarted;
+        exit.message = "its lease was over before the start gate opened";
+        return end(attempt, now, std::move(exit));
+      }
       attempt.gate_open = true;
       attempt.launched_at = now;
     }
@@ -129,7 +139,7 @@ void SimulatedRunner::bring_up_to(Virtual& attempt, Mono now) {
   const bool never_ends = attempt.suspended_at.has_value();
   const Mono limit = attempt.started_at + std::chrono::seconds(launch.spec.time_limit_s);
   const Duration grace = std::chrono::seconds(launch.spec.grace_s);
-  if (!attempt.stop_ordered && attempt.lease_until && *attempt.lease_until <= now && (never_ends || *attempt.lease_until < own_end))
+  if (!attempt.stop_ordered && attempt.lease_until && !AETHER_MUTANT("lease_not_kept") && *attempt.lease_until <= now && (never_ends || *attempt.lease_until < own_end))
     order_stop(attempt, ExitCause::kNodeLost, *attempt.lease_until, std::min(grace, kMaxLeaseGrace));
   if (!attempt.stop_ordered && launch.spec.time_limit_s > 0 && limit <= now && (never_ends || limit < own_end))
     order_stop(attempt, ExitCause::kTimeout, limit, grace);
@@ -195,6 +205,7 @@ void SimulatedRunner::end(Virtual& attempt, Mono at, ExitStatus exit) {
 }
 
 Result<void> SimulatedRunner::check_fences(const LaunchSpec& spec) const {
+  if (AETHER_MUTANT("no_fence")) return {};
   for (std::size_t i = 0; i < spec.gpu_uuids.size(); ++i) {
     const auto fence = journal_->fences_.find(spec.gpu_uuids[i]);
     if (fence == journal_->fences_.end()) continue;
@@ -214,7 +225,7 @@ Result<void> SimulatedRunner::check_fences(const LaunchSpec& spec) const {
 Result<void> SimulatedRunner::launch(const LaunchSpec& spec) {
   std::lock_guard lock(journal_->mutex_);
   if (!recovered_) return fail(ErrorCode::kUnavailable, "the executor has not recovered yet");
-  if (const auto known = journal_->attempts_.find(spec.attempt); known != journal_->attempts_.end()) {
+  if (const auto known = journal_->attempts_.find(spec.attempt); known != journal_->attempts_.end() && !AETHER_MUTANT("launched_again")) {
     if (spec.epoch < known->second.launch.epoch)
       return fail(ErrorCode::kConflict, fmt::format("STALE_EPOCH: {} has epoch {}, the command {}",
                                                     to_string(spec.attempt), known->second.launch.epoch, spec.epoch));
@@ -237,7 +248,7 @@ Result<void> SimulatedRunner::launch(const LaunchSpec& spec) {
     attempt.lease_until =
         attempt.launched_at + spec.lease_remaining.value_or(std::chrono::seconds(spec.spec.stop_after_s));
   pending_.push_back(attempt.report);
-  journal_->attempts_.emplace(spec.attempt, std::move(attempt));
+  journal_->attempts_.insert_or_assign(spec.attempt, std::move(attempt));
   return {};
 }
 
@@ -249,6 +260,7 @@ Result<void> SimulatedRunner::stop(const AttemptId& id, Epoch epoch, const std::
   if (!recovered_) return fail(ErrorCode::kUnavailable, "the executor has not recovered yet");
   const auto found = journal_->attempts_.find(id);
   if (found == journal_->attempts_.end()) {
+    if (AETHER_MUTANT("no_tombstone")) return {};
     if (!journal_->tombstones_.contains(id)) {
       ExitStatus exit;
       exit.cause = *cause;

@@ -98,6 +98,18 @@ TEST(SimulatedRunner, AnUnkillableAttemptIsListedUntilTheMachineRestarts) {
   EXPECT_TRUE(harness.runner().unkillable().empty());
 }
 
+TEST(SimulatedRunner, AStartGateDoesNotOpenAfterTheLease) {
+  SimulatedHarness harness;
+  auto launch = make_launch(attempt_id(1), 1, {.duration_ms = 1000});
+  launch.spec.on_partition = OnPartition::kStopAfter;
+  launch.lease_remaining = std::chrono::seconds(8);
+  ASSERT_TRUE(harness.runner().launch(launch));
+  harness.pause(8'000);  // its agent stands still between intent and start
+  ASSERT_TRUE(is_terminal(harness.reports().back().state));
+  EXPECT_EQ(harness.reports().back().exit->cause, ExitCause::kNotStarted);
+  EXPECT_FALSE(harness.reports().back().started_at) << "nothing was executed";
+}
+
 TEST(SimulatedRunner, PollsByItselfWhenAsked) {
   SystemClock clock;
   std::mutex mutex;

@@ -13,6 +13,8 @@
 namespace aether {
 namespace {
 
+constexpr std::chrono::seconds kFaultRepeats{60};
+
 bool is_cancel(const std::optional<std::string>& stop_reason) {
   return stop_reason == to_string(ExitCause::kUserCancel) || stop_reason == to_string(ExitCause::kAdminCancel);
 }
@@ -228,9 +230,11 @@ void Orchestrator::on_gpu_fault(const NodeId& node, const GpuFaultEvent& fault, 
   const GpuRecord* gpu = cluster_.find_gpu(fault.gpu_uuid);
   if (gpu == nullptr || gpu->node != node || gpu->quarantine) return;
   const std::string reason = fmt::format("{}: {}", fault.fault, fault.message);
-  std::string& last = gpu_faults_[fault.gpu_uuid];
-  if (last == reason) return;  // said again after somebody has released it
+  // Nodes say a fault several times: after somebody has released the GPU, the same words within a while are no news.
+  auto& [last, said_at] = gpu_faults_[fault.gpu_uuid];
+  if (last == reason && now - said_at < kFaultRepeats) return;
   last = reason;
+  said_at = now;
   cluster_.set_quarantine(fault.gpu_uuid, reason);
   effects.writes.push_back(PutSetting{"quarantine/" + fault.gpu_uuid.str(), reason});
   effects.audit(now, "agent", "quarantine", fault.gpu_uuid.str(), reason);
@@ -247,7 +251,6 @@ void Orchestrator::on_gpu_fault(const NodeId& node, const GpuFaultEvent& fault, 
 void Orchestrator::on_gpu_recovered(const NodeId& node, const GpuRecoveredEvent& recovered, Time now, Effects& effects) {
   const GpuRecord* gpu = cluster_.find_gpu(recovered.gpu_uuid);
   if (gpu == nullptr || gpu->node != node || !gpu->quarantine || !gpu->quarantine->starts_with(recovered.fault + ": ")) return;
-  gpu_faults_.erase(recovered.gpu_uuid);  // the same fault again is news
   cluster_.set_quarantine(recovered.gpu_uuid, std::nullopt);
   effects.writes.push_back(PutSetting{"quarantine/" + recovered.gpu_uuid.str(), std::nullopt});
   effects.audit(now, "agent", "clear", recovered.gpu_uuid.str(), recovered.message);

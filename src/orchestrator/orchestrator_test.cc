@@ -331,6 +331,10 @@ TEST_F(OrchestratorTest, AGpuThatIsWellAgainComesBackOnlyFromTheQuarantineForTha
   EXPECT_FALSE(disk_.settings.contains("quarantine/GPU-1")) << "old words, said again";
   say(GpuFaultEvent{gpu, "hung", "another call did not return"});
   EXPECT_EQ(disk_.settings.at("quarantine/GPU-1"), "hung: another call did not return");
+  say(GpuRecoveredEvent{gpu, "hung", "clean"});
+  step({}, seconds(120));
+  say(GpuFaultEvent{gpu, "hung", "another call did not return"});
+  EXPECT_TRUE(disk_.settings.contains("quarantine/GPU-1")) << "it happened again";
 }
 
 TEST_F(OrchestratorTest, AFaultThatANodeMeasuredTakesThatOneGpuOutOfService) {

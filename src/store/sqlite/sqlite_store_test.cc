@@ -77,20 +77,25 @@ TEST(SqliteStore, AnOvertakenOrchestratorIsStoppedInsideItsNextTransaction) {
 // While one lives, nothing can be written into a file of jobs itself; its log is as before.
 class FailingFile {
  public:
-  FailingFile() { set(reinterpret_cast<sqlite3_syscall_ptr>(&write)); }
-  ~FailingFile() { set(nullptr); }
+  FailingFile() { set(reinterpret_cast<sqlite3_syscall_ptr>(&write), reinterpret_cast<sqlite3_syscall_ptr>(&write_at)); }
+  ~FailingFile() { set(nullptr, nullptr); }
 
  private:
-  static ssize_t write(int file, const void* data, std::size_t size, off_t offset) {
+  static bool fails(int file) {
     std::error_code ignored;
     const std::string path = std::filesystem::read_symlink("/proc/self/fd/" + std::to_string(file), ignored);
-    if (!path.ends_with("jobs.db")) return ::pwrite(file, data, size, offset);
     errno = EIO;
-    return -1;
+    return path.ends_with("jobs.db");
   }
-  static void set(sqlite3_syscall_ptr function) {
+  static ssize_t write(int file, const void* data, std::size_t size) { return fails(file) ? -1 : ::write(file, data, size); }
+  static ssize_t write_at(int file, const void* data, std::size_t size, off_t offset) {
+    return fails(file) ? -1 : ::pwrite(file, data, size, offset);
+  }
+  // Which of them SQLite calls was chosen when it was built.
+  static void set(sqlite3_syscall_ptr write, sqlite3_syscall_ptr write_at) {
     sqlite3_vfs* vfs = sqlite3_vfs_find(nullptr);
-    for (const char* name : {"pwrite", "pwrite64"}) vfs->xSetSystemCall(vfs, name, function);
+    vfs->xSetSystemCall(vfs, "write", write);
+    for (const char* name : {"pwrite", "pwrite64"}) vfs->xSetSystemCall(vfs, name, write_at);
   }
 };
 
@@ -99,10 +104,11 @@ TEST(SqliteStore, ALogThatCannotBeMovedIntoTheFileIsAFailedDisk) {
   TemporaryDirectory directory;
   auto store = SqliteStore::open({directory.path});
   ASSERT_TRUE(store) << store.error().message;
-  const std::string value(100'000, 'x');
   const FailingFile failing;
   Result<void> done;
-  for (int i = 0; i < 200 && done; ++i) done = (*store)->commit({PutSetting{"key", value + std::to_string(i)}});
+  // Each value differs in every page: SQLite writes only the pages that change.
+  for (int i = 0; i < 200 && done; ++i)
+    done = (*store)->commit({PutSetting{"key", std::string(100'000, static_cast<char>('a' + i % 26))}});
   ASSERT_FALSE(done);
   EXPECT_EQ(done.error().code, ErrorCode::kIo) << done.error().message;
   EXPECT_EQ((*store)->commit({PutSetting{"key", "y"}}).error().code, ErrorCode::kIo) << "nothing is tried again";

@@ -6,7 +6,6 @@
 
 #include "base/assert.h"
 #include "base/log.h"
-#include "base/mutant.h"
 #include "codec/codec.h"
 #include "orchestrator/orchestrator.h"
 
@@ -34,7 +33,6 @@ void Orchestrator::acknowledge_outstanding(const AttemptId& id, const std::strin
 }
 
 void Orchestrator::resend(Time now, Effects& effects) {
-  if (AETHER_MUTANT("no_resend")) return;
   for (auto& [key, waiting] : outstanding_) {
     if (now < waiting.next_at) continue;
     if (const auto* start = std::get_if<StartCommand>(&waiting.command.body)) {
@@ -155,7 +153,7 @@ void Orchestrator::on_heartbeat(const AgentEvent& event, const HeartbeatEvent& h
   }
   const NodeRecord* node = cluster_.find_node(event.node);
   const bool known = node != nullptr && heard.sender == NodeLeases::Admission::kSame;
-  const bool current = known && (AETHER_MUTANT("inventory_lost") || node->inventory.inventory_seq >= heartbeat.inventory_seq);  // else its hello was lost
+  const bool current = known && node->inventory.inventory_seq >= heartbeat.inventory_seq;  // else its hello was lost
   // The acknowledgement renews the node's lease: only for what is counted here too.
   if (!known || heard.whole)
     effects.commands.push_back({event.node, event.agent_incarnation, HeartbeatAckCommand{heartbeat.heartbeat_seq, !current}});

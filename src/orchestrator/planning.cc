@@ -1,7 +1,6 @@
 // From a queue and a cluster to starts: shortlist, ask the predictor, place.
 #include <algorithm>
 
-#include "base/mutant.h"
 #include "orchestrator/orchestrator.h"
 
 namespace aether {
@@ -166,7 +165,7 @@ void Orchestrator::adopt(Plan plan, const std::map<JobId, PredictionOutcome>& ou
       continue;
     }
     // Its place is given away when the node falls silent: without the node's clock its start could come after that.
-    const bool may_be_replaced = job->spec.on_partition == OnPartition::kStopAfter && !AETHER_MUTANT("start_without_limit");
+    const bool may_be_replaced = job->spec.on_partition == OnPartition::kStopAfter;
     if (may_be_replaced && !leases_.clock(planned.record.placement.node)) {
       plan.waits.push_back(wait_for_heartbeat(*job, planned.record));
       needs_plan_ = true;

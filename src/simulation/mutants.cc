@@ -26,7 +26,6 @@ namespace {
 
 constexpr Mutant kMutants[] = {
     // commands and their answers
-    {"no_resend", "a command is sent once"},
     {"outbox_not_loaded", "a new orchestrator sends no command of the one before it"},
     {"commands_before_commit", "commands leave before what they rest on is durable"},
     {"launched_again", "a node starts an attempt again when its start is repeated"},

@@ -134,7 +134,9 @@ LaunchStep parse_step(const std::string& word) {
 }
 
 std::string describe_launch_failure(const ExitRecord& record, const Manifest& manifest) {
-  if (record.step == LaunchStep::kGate) return "the agent ended before it let the job go";
+  if (record.step == LaunchStep::kGate)
+    return record.error == ETIME ? "its node's lease had run out before it could start"
+                                 : "the agent ended before it let the job go";
   if (record.step == LaunchStep::kShim) return "aether-shim could not be started; the agent's log says why";
   const std::string reason = std::strerror(record.error);
   if (record.step == LaunchStep::kExec)

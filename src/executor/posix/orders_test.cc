@@ -6,6 +6,7 @@
 
 #include <cstdlib>
 #include <fstream>
+#include <thread>
 
 #include "executor/posix/attempt_files.h"
 #include "executor/posix/process_tree.h"
@@ -38,6 +39,20 @@ LaunchSpec leased(const AttemptId& id, const std::string& text, std::int64_t sto
   launch.spec.stop_after_s = stop_after_s;
   launch.spec.grace_s = 1;
   return launch;
+}
+
+TEST(Lease, AGateThatOpensTooLateStartsNothing) {
+  PosixHarness harness([](PosixRunnerOptions& options) {
+    options.on_step = [](std::string_view step) {
+      if (step == "started") std::this_thread::sleep_for(std::chrono::milliseconds(1200));  // longer than the lease
+    };
+  });
+  const auto id = attempt_id(1);
+  ASSERT_TRUE(harness.runner().launch(leased(id, "echo ran", 1)));
+  const auto end = harness.wait_for_end(id);
+  ASSERT_TRUE(end && end->exit);
+  EXPECT_EQ(end->exit->cause, ExitCause::kNotStarted) << end->exit->message;
+  EXPECT_EQ(harness.output(id), "");
 }
 
 bool record_is_complete(const PosixHarness& harness, const AttemptId& id) {

@@ -120,6 +120,12 @@ int Shim::run() {
 }
 
 bool Shim::start_job() {
+  // Whoever opened the gate may have stood still for longer than the lease: the job may run elsewhere by now.
+  if (args_.lease_until_boot_ms > 0 && boot_ms() >= args_.lease_until_boot_ms) {
+    exit_.step = LaunchStep::kGate;
+    exit_.error = ETIME;
+    return false;
+  }
   die_at("before_fork");
   Pipe out, err;
   int channel[2];

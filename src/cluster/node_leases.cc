@@ -20,6 +20,7 @@ NodeLeases::Admission NodeLeases::admit(const NodeInventory& inventory, Mono now
   if (known && found->second.incarnation == inventory.agent_incarnation) return Admission::kSame;
   if (known) {
     Node& node = found->second;
+    if (is_old(node, sent_at)) return Admission::kRefused;  // out of some buffer: its agent is gone
     const auto is_it = [&](const auto& entry) { return entry.first == inventory.agent_incarnation; };
     const bool was_replaced = std::any_of(node.replaced.begin(), node.replaced.end(), is_it);
     if (was_replaced && !(node.returning == inventory.agent_incarnation && is_quiet(node, now))) return Admission::kRefused;
@@ -58,7 +59,7 @@ NodeLeases::Heard NodeLeases::hear(const NodeId& id, const std::string& incarnat
     for (auto& [earlier, seq] : node.replaced)
       if (earlier == incarnation) {
         out.sender = Admission::kRefused;
-        if (heartbeat.heartbeat_seq <= seq + kStragglers) continue;
+        if (heartbeat.heartbeat_seq <= seq + kStragglers || is_old(node, heartbeat.sent_at)) continue;
         if (is_quiet(node, now) && !AETHER_MUTANT("replaced_for_ever")) {  // what replaced it was an old message of an agent that is gone
           node.returning = incarnation;
           out.sender = Admission::kNew;

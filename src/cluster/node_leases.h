@@ -72,6 +72,10 @@ class NodeLeases {
     std::deque<std::pair<std::string, std::uint64_t>> replaced;  // earlier agents and their last heartbeat, newest first
     std::string returning;                       // one of them whose heartbeats go on while the present one is quiet
   };
+  // Sent before what was heard of this boot last, by the machine's own clock, which only goes forward.
+  static bool is_old(const Node& node, const BootTime& sent_at) {
+    return node.clock && !sent_at.boot_id.empty() && node.clock->boot_id == sent_at.boot_id && sent_at.boot_ms < node.clock->boot_ms;
+  }
   bool is_quiet(const Node& node, Mono now) const { return now - node.heard >= options_.incumbent; }
 
   const LeaseOptions options_;

@@ -103,6 +103,28 @@ TEST_F(NodeLeasesTest, AnAgentThatOnlyAnOldMessageReplacedComesBack) {
   EXPECT_EQ(hear("n1", "b", 28).sender, Admission::kSame);
 }
 
+TEST_F(NodeLeasesTest, WhatWasSentBeforeTheLastHeartbeatOfThatBootReplacesNobody) {
+  const auto heartbeat = [&](const std::string& agent, std::uint64_t seq, std::int64_t boot_ms) {
+    return leases_.hear(NodeId("n1"), agent, {seq, 0, {}, {"boot-1", boot_ms}, 1, 1}, now_);
+  };
+  NodeInventory dead, living;
+  dead.node = living.node = NodeId("n1");
+  dead.boot_id = living.boot_id = "boot-1";
+  dead.agent_incarnation = "a";
+  living.agent_incarnation = "b";
+  leases_.admit(living, now_, {"boot-1", 50'000});
+  EXPECT_TRUE(heartbeat("b", 1, 51'000).whole);
+  now_ += seconds(60);
+  EXPECT_EQ(leases_.admit(dead, now_, {"boot-1", 40'000}), NodeLeases::Admission::kRefused) << "also when the living one stands still";
+  EXPECT_EQ(leases_.incarnation(NodeId("n1")), "b");
+  dead.agent_incarnation = "c";
+  EXPECT_EQ(leases_.admit(dead, now_, {"boot-1", 110'000}), NodeLeases::Admission::kRestarted) << "a new one is newer";
+  EXPECT_EQ(heartbeat("b", 9, 60'000).sender, NodeLeases::Admission::kRefused);
+  now_ += seconds(60);
+  EXPECT_EQ(heartbeat("b", 10, 61'000).sender, NodeLeases::Admission::kRefused) << "old words are no sign of life";
+  EXPECT_EQ(heartbeat("b", 11, 170'000).sender, NodeLeases::Admission::kNew);
+}
+
 TEST_F(NodeLeasesTest, AReplacedAgentStaysOutWhileItsSuccessorAnswers) {
   admit("n1", "a");
   admit("n1", "b");

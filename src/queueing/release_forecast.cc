@@ -1,10 +1,13 @@
 #include "queueing/release_forecast.h"
 
+#include <cmath>
+
 namespace aether::queueing {
 namespace {
 
 constexpr double kFirst_s = 8;
 constexpr double kGrowth = 1.333;
+constexpr double kSame = 1e-9;  // relative; the order in which a node's jobs are multiplied must not decide
 
 }  // namespace
 
@@ -51,7 +54,8 @@ int least_extended_node(std::span<const int> free_gpus, int gpus, const Forecast
   for (int node = 0; node < static_cast<int>(free_gpus.size()); ++node) {
     if (free_gpus[node] < gpus) continue;
     const double extension_s = nodes.expected_extension_s(node, job);
-    const bool better = best < 0 || extension_s < best_s || (extension_s == best_s && free_gpus[node] < free_gpus[best]);
+    const bool same = std::abs(extension_s - best_s) <= kSame * best_s;
+    const bool better = best < 0 || (same ? free_gpus[node] < free_gpus[best] : extension_s < best_s);
     if (!better) continue;
     best = node;
     best_s = extension_s;

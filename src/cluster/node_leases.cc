@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <vector>
 
-#include "base/mutant.h"
-
 namespace aether {
 namespace {
 constexpr std::size_t kReplacedKept = 16;
@@ -60,7 +58,7 @@ NodeLeases::Heard NodeLeases::hear(const NodeId& id, const std::string& incarnat
       if (earlier == incarnation) {
         out.sender = Admission::kRefused;
         if (heartbeat.heartbeat_seq <= seq + kStragglers || is_old(node, heartbeat.sent_at)) continue;
-        if (is_quiet(node, now) && !AETHER_MUTANT("replaced_for_ever")) {  // what replaced it was an old message of an agent that is gone
+        if (is_quiet(node, now)) {  // what replaced it was an old message of an agent that is gone
           node.returning = incarnation;
           out.sender = Admission::kNew;
         } else {

@@ -6,7 +6,7 @@
 # of their own in a temporary folder, and are ended by their pids.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-output=table jobs=500 samples=20 bin=build/release/bin
+output=table jobs=1000 samples=20 bin=build/release/bin
 while getopts o:n:l:b: flag; do
   case $flag in
     o) output=$OPTARG ;; n) jobs=$OPTARG ;; l) samples=$OPTARG ;; b) bin=$OPTARG ;;
@@ -43,6 +43,14 @@ wait_for() {  # seconds, command
     sleep 0.05
   done
 }
+# Asks four times a second: whoever asks takes time from the jobs.
+wait_until_idle() {  # command
+  local until=$((SECONDS + 600))
+  until "$1"; do
+    [ $SECONDS -lt "$until" ] || { echo "waited too long for: $1" >&2; exit 1; }
+    sleep 0.25
+  done
+}
 
 # ---- Aether ----
 
@@ -60,14 +68,14 @@ post_noop() {  # count: one client, one connection, one request after the other;
     -d '{"argv":["/bin/true"],"gpus":0,"time_limit_s":60}' "$api/api/v1/jobs#[1-$1]"
 }
 aether_get() { curl -sf -H "Authorization: Bearer $token" "$api$1"; }
-aether_is_idle() { [ "$(aether_get '/api/v1/jobs?state=waiting,running&limit=1' | jq '.items | length')" = 0 ]; }
+aether_is_idle() { aether_get '/api/v1/jobs?state=waiting,running&limit=1' | grep -q '"items":\[\]'; }
 aether_run() {  # clients: sets submit_rate and finish_rate
   local begin submitted each=$((jobs / $1)) i accepted clients=()
   begin=$(now)
   for i in $(seq "$1"); do post_noop "$each" >"$work/codes.$i" & clients+=($!); done
   wait "${clients[@]}"
   submitted=$(now)
-  wait_for 600 aether_is_idle
+  wait_until_idle aether_is_idle
   submit_rate=$(rate $((each * $1)) "$begin" "$submitted")
   finish_rate=$(rate $((each * $1)) "$begin" "$(now)")
   accepted=$(cat "$work"/codes.* | grep -c '^20[12]$')
@@ -147,7 +155,7 @@ slurm_run() {  # clients: sets submit_rate and finish_rate
   for i in $(seq "$1"); do submit_noop "$each" & clients+=($!); done
   wait "${clients[@]}"
   submitted=$(now)
-  wait_for 600 slurm_is_idle
+  wait_until_idle slurm_is_idle
   submit_rate=$(rate $((each * $1)) "$begin" "$submitted")
   finish_rate=$(rate $((each * $1)) "$begin" "$(now)")
 }

@@ -1,5 +1,5 @@
-// aether-shim <attempt directory>: keeps one attempt of a job. Started by the agent with the start gate on descriptor 3
-// and the ready pipe on descriptor 4; outlives the agent. Static, no name service, no JSON.
+// aether-shim: keeps the attempts of jobs, one process for each; they outlive the agent. The agent starts it once, as their
+// zygote, with the socket for its requests on descriptor 3. Static, no name service, no JSON.
 #include <fcntl.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -16,6 +16,7 @@
 #include <string>
 
 #include "executor/posix/shim/shim.h"
+#include "executor/posix/shim/zygote.h"
 
 namespace {
 
@@ -29,13 +30,6 @@ bool write_file(const char* path, const char* text) {
   const bool written = write(fd, text, std::strlen(text)) > 0;
   close(fd);
   return written;
-}
-
-// The agent waits for the first process only; the keeper belongs to nobody and has no terminal.
-void leave_the_agent() {
-  if (const pid_t first = fork(); first != 0) _exit(first < 0 ? 1 : 0);
-  setsid();
-  if (const pid_t second = fork(); second != 0) _exit(second < 0 ? 1 : 0);
 }
 
 bool arrange_descriptors() {
@@ -123,19 +117,26 @@ int keep_attempt() {
   return shim.run();
 }
 
+bool started_by_an_agent(int argc) {
+  struct stat info {};
+  return argc == 1 && fstat(kRequestDescriptor, &info) == 0 && S_ISSOCK(info.st_mode);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc != 2 || argv[1][0] != '/') {
-    std::fprintf(stderr, "aether-shim is started by 'aether agent': aether-shim <absolute attempt directory>\n");
-    return 2;
-  }
-  if (chdir(argv[1]) != 0) {
-    complain(argv[1]);
+  if (!started_by_an_agent(argc)) {
+    std::fprintf(stderr, "aether-shim is started by 'aether agent' and 'aether up', not by hand\n");
     return 2;
   }
   std::signal(SIGPIPE, SIG_IGN);
   umask(077);
-  leave_the_agent();
+  setsid();  // a terminal's Ctrl-C is the agent's to handle
+  const std::string directory = serve_requests(argv, "aether-shim");
+  if (directory.empty()) return 0;
+  if (chdir(directory.c_str()) != 0) {
+    complain(directory.c_str());
+    return 2;
+  }
   return arrange_descriptors() ? keep_attempt() : 1;
 }

@@ -25,11 +25,24 @@ void Orchestrator::put_outstanding(const AttemptId& id, Epoch epoch, const std::
   effects.writes.push_back(
       PutOutbox{id, epoch, kind, "aether.commands." + command.node.str(), codec::encode_command(command)});
   effects.commands.push_back(command);
+  count_unanswered_start(command, 1);
   outstanding_[{id, kind}] = {std::move(command), now + options_.resend_first, options_.resend_first};
 }
 
+// A node that is asked for more at once than it can start takes longer than `resend_first`, and is asked again for all.
+void Orchestrator::count_unanswered_start(const Command& command, int by) {
+  if (!std::holds_alternative<StartCommand>(command.body)) return;
+  const int left = unanswered_starts_[command.node] += by;
+  if (left <= options_.max_unanswered_starts / 2 && starting_fully_.erase(command.node) > 0) needs_plan_ = true;
+  if (left == 0) unanswered_starts_.erase(command.node);
+}
+
 void Orchestrator::acknowledge_outstanding(const AttemptId& id, const std::string& kind, Effects& effects) {
-  if (outstanding_.erase({id, kind}) > 0) effects.writes.push_back(AckOutbox{id, kind});
+  const auto found = outstanding_.find({id, kind});
+  if (found == outstanding_.end()) return;
+  count_unanswered_start(found->second.command, -1);
+  outstanding_.erase(found);
+  effects.writes.push_back(AckOutbox{id, kind});
 }
 
 void Orchestrator::resend(Time now, Effects& effects) {

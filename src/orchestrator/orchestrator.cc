@@ -66,8 +66,10 @@ Orchestrator::Orchestrator(OrchestratorOptions options, StoredState state, Epoch
     placements_[id] = std::make_shared<const PlacementRecord>(std::move(record));
   }
   for (const OutboxRow& row : state.outbox)
-    if (auto command = codec::decode_command(row.payload); command && !AETHER_MUTANT("outbox_not_loaded"))
+    if (auto command = codec::decode_command(row.payload); command && !AETHER_MUTANT("outbox_not_loaded")) {
+      count_unanswered_start(*command, 1);
       outstanding_[{row.attempt, row.kind}] = {std::move(*command), now, options_.resend_first};
+    }
   alerts_.restore(std::move(state.open_alerts));
 }
 

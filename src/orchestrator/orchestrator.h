@@ -36,6 +36,7 @@ struct OrchestratorOptions {
   std::size_t unpaused_work = 20'000;
   LeaseOptions lease;
   int max_start_sends = 20;                // of one start
+  int max_unanswered_starts = 64;          // of one node; the next jobs wait until half of them are answered
   std::chrono::seconds resend_first{1}, resend_last{20};
   std::chrono::seconds retry_first{2}, retry_last{300};  // pause before a retry, doubled each time
   std::chrono::seconds log_timeout{2};
@@ -166,6 +167,7 @@ class Orchestrator {
   void send_stop(const Job& job, const Attempt& attempt, std::int64_t grace_s, Time now, Effects& effects);
   void put_outstanding(const AttemptId& id, Epoch epoch, const std::string& kind, Command command, Time now,
                        Effects& effects);
+  void count_unanswered_start(const Command& command, int by);
   void acknowledge_outstanding(const AttemptId& id, const std::string& kind, Effects& effects);
   void resend(Time now, Effects& effects);
   void on_hello(const HelloEvent& hello, Time now, Effects& effects);
@@ -235,6 +237,8 @@ class Orchestrator {
   SharedMap<JobId, std::shared_ptr<const PlacementRecord>> placements_;
   std::map<GpuUuid, std::pair<std::string, Time>> gpu_faults_;  // what a node said last of each GPU, acted upon, and when
   std::map<std::pair<AttemptId, std::string>, Outstanding> outstanding_;
+  std::map<NodeId, int> unanswered_starts_;  // of outstanding_
+  std::set<NodeId> starting_fully_;          // where a job had to wait for them
   std::map<AttemptId, Time> missing_since_;
   bool watches_placed_ = false;
   std::map<NodeId, std::set<JobId>> placed_;               // live jobs whose last attempt holds something there

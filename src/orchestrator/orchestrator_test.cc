@@ -539,6 +539,30 @@ TEST_F(OrchestratorTest, AViewShowsWhatHappenedToAGpuInTheSameStep) {
   EXPECT_EQ(core_->view(now_)->nodes.at(NodeId("n1")).drain_reason, "maintenance");
 }
 
+TEST_F(OrchestratorTest, ANodeIsNotAskedForMoreStartsThanItAnswers) {
+  join(1);
+  const auto most = static_cast<std::size_t>(OrchestratorOptions{}.max_unanswered_starts);
+  for (std::size_t i = 0; i < most + 10; ++i) ASSERT_TRUE(submit(spec_of(0)));
+  const auto first = sent<StartCommand>();
+  ASSERT_EQ(first.size(), most);
+  const JobId late = submit(spec_of(0))->job->id;
+  const auto view = core_->view(now_);
+  ASSERT_NE(view->wait_of(*view->jobs.at(late)), nullptr);
+  EXPECT_EQ(view->wait_of(*view->jobs.at(late))->reasons.front().code, "NODE_STARTING");
+  const auto answer = [&](std::size_t from, std::size_t to) {
+    for (std::size_t i = from; i < to; ++i) report(first[i].attempt, first[i].epoch, JobState::kStarting);
+  };
+  answer(0, most / 2 - 1);
+  EXPECT_EQ(sent<StartCommand>().size(), most) << "not one by one: the next go together";
+  answer(most / 2 - 1, most / 2);
+  EXPECT_EQ(sent<StartCommand>().size(), most + 11);
+  for (const StartCommand& start : sent<StartCommand>()) report(start.attempt, start.epoch, JobState::kCompleted, exit_with(0));
+  restart();
+  join(1);
+  ASSERT_TRUE(submit(spec_of(0)));
+  EXPECT_EQ(sent<StartCommand>().size(), most + 12) << "what was answered counts no more, also not after a restart";
+}
+
 TEST_F(OrchestratorTest, AfterALongCycleTheNextOneWaits) {
   unpaused_work_ = 1000;
   restart();

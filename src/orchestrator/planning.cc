@@ -1,6 +1,8 @@
 // From a queue and a cluster to starts: shortlist, ask the predictor, place.
 #include <algorithm>
 
+#include <fmt/format.h>
+
 #include "orchestrator/orchestrator.h"
 
 namespace aether {
@@ -8,14 +10,15 @@ namespace {
 constexpr std::chrono::seconds kLongestPause{1};
 constexpr std::chrono::seconds kPredictionsLost{3};  // the service always answers; this only guards against a bug there
 
-WaitRecord wait_for_heartbeat(const Job& job, const PlacementRecord& record) {
+// For what a node must do first, though there is room.
+WaitRecord wait_for_node(const Job& job, const PlacementRecord& record, const char* code, std::string summary) {
   WaitRecord wait;
   wait.job = job.id;
   wait.evaluated_at = record.decided_at;
   wait.cycle = record.cycle;
-  wait.summary = "It waits for the next heartbeat of node " + record.placement.node.str();
+  wait.summary = std::move(summary);
   Reason reason;
-  reason.code = "NODE_STALE";
+  reason.code = code;
   reason.text = wait.summary;
   wait.reasons.push_back(std::move(reason));
   return wait;
@@ -167,8 +170,17 @@ void Orchestrator::adopt(Plan plan, const std::map<JobId, PredictionOutcome>& ou
     // Its place is given away when the node falls silent: without the node's clock its start could come after that.
     const bool may_be_replaced = job->spec.on_partition == OnPartition::kStopAfter;
     if (may_be_replaced && !leases_.clock(planned.record.placement.node)) {
-      plan.waits.push_back(wait_for_heartbeat(*job, planned.record));
+      plan.waits.push_back(wait_for_node(*job, planned.record, "NODE_STALE",
+                                         "It waits for the next heartbeat of node " + planned.record.placement.node.str()));
       needs_plan_ = true;
+      continue;
+    }
+    const NodeId& node = planned.record.placement.node;
+    const auto unanswered = unanswered_starts_.find(node);
+    if (unanswered != unanswered_starts_.end() && unanswered->second >= options_.max_unanswered_starts) {
+      starting_fully_.insert(node);
+      plan.waits.push_back(wait_for_node(*job, planned.record, "NODE_STARTING",
+                                         fmt::format("It is next on node {}, which is starting {} jobs", node.str(), unanswered->second)));
       continue;
     }
     start(*job, std::move(planned.record), now, effects);

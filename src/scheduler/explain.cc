@@ -122,7 +122,7 @@ int rank_of(const std::string& code) {
   static const std::vector<std::string> order = {
       "INFEASIBLE",        "DEPENDENCY_NEVER", "HELD_BY_USER",    "QUOTA",           "INSUFFICIENT_GPUS", "FRAGMENTATION",
       "INSUFFICIENT_VRAM", "RESERVATION",      "FOREIGN_PROCESS", "GPU_QUARANTINED", "NODE_DRAINED",      "NODE_STALE",
-      "BEGIN_TIME",        "RETRY_BACKOFF",    "DEPENDENCY",      "PRIORITY"};
+      "NODE_STARTING",     "BEGIN_TIME",        "RETRY_BACKOFF",    "DEPENDENCY",      "PRIORITY"};
   return static_cast<int>(std::find(order.begin(), order.end(), code) - order.begin());
 }
 

@@ -5,16 +5,16 @@
 #include <sys/stat.h>
 
 #include <memory>
+#include <utility>
 
 #include "base/files.h"
 
 namespace aether {
 namespace {
 
-struct KeyCloser {
-  void operator()(EVP_PKEY* key) const { EVP_PKEY_free(key); }
-};
-using KeyHandle = std::unique_ptr<EVP_PKEY, KeyCloser>;
+// Made once for each key: importing one costs as much as signing with it.
+using KeyHandle = std::shared_ptr<EVP_PKEY>;
+KeyHandle own(EVP_PKEY* key) { return {key, EVP_PKEY_free}; }
 struct ContextCloser {
   void operator()(EVP_MD_CTX* context) const { EVP_MD_CTX_free(context); }
 };
@@ -33,8 +33,7 @@ Result<std::array<unsigned char, size>> read_key(const std::string& path) {
   return key;
 }
 
-Result<CommandPublicKey> public_half(const std::array<unsigned char, 32>& seed) {
-  const KeyHandle key(EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, nullptr, seed.data(), seed.size()));
+Result<CommandPublicKey> public_half(const KeyHandle& key) {
   CommandPublicKey out{};
   std::size_t size = out.size();
   if (!key || EVP_PKEY_get_raw_public_key(key.get(), out.data(), &size) != 1 || size != out.size())
@@ -43,7 +42,7 @@ Result<CommandPublicKey> public_half(const std::array<unsigned char, 32>& seed) 
 }
 
 Result<std::array<unsigned char, 32>> make_key(const std::string& path) {
-  const KeyHandle key(EVP_PKEY_Q_keygen(nullptr, nullptr, "ED25519"));
+  const KeyHandle key = own(EVP_PKEY_Q_keygen(nullptr, nullptr, "ED25519"));
   std::array<unsigned char, 32> seed{};
   std::size_t size = seed.size();
   if (!key || EVP_PKEY_get_raw_private_key(key.get(), seed.data(), &size) != 1 || size != seed.size())
@@ -86,43 +85,42 @@ Result<CommandKey> CommandKey::ensure(const std::string& state_dir) {
     return fail(ErrorCode::kPermissionDenied, fmt::format("others can read the command key; run: chmod 600 {}", path));
   const auto seed = present ? read_key<32>(path) : make_key(path);
   if (!seed) return fail(seed.error());
-  const auto shown = public_half(*seed);
+  KeyHandle key = own(EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, nullptr, seed->data(), seed->size()));
+  const auto shown = public_half(key);
   if (!shown) return fail(shown.error());
   const std::string text = to_hex(shown->data(), shown->size()) + "\n";
   const std::string public_path = command_public_key_path(state_dir);
   if (const auto there = read_file(public_path); !there || *there != text)
     AETHER_TRY(write_file_durably(public_path, text, 0644));
-  return CommandKey(*seed);
+  return CommandKey(std::move(key));
 }
 
 Result<CommandSignature> CommandKey::sign(std::string_view text) const {
-  const KeyHandle key(EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, nullptr, seed_.data(), seed_.size()));
   const ContextHandle context(EVP_MD_CTX_new());
   CommandSignature signature{};
   std::size_t size = signature.size();
-  const bool done = key && context && EVP_DigestSignInit(context.get(), nullptr, nullptr, nullptr, key.get()) == 1 &&
+  const bool done = context && EVP_DigestSignInit(context.get(), nullptr, nullptr, nullptr, key_.get()) == 1 &&
                     EVP_DigestSign(context.get(), signature.data(), &size, bytes_of(text), text.size()) == 1 &&
                     size == signature.size();
   if (!done) return fail(ErrorCode::kInternal, "a command could not be signed");
   return signature;
 }
 
-Result<CommandPublicKey> CommandVerifier::key() {
+Result<KeyHandle> CommandVerifier::key() {
   std::lock_guard lock(mutex_);
-  if (key_) return *key_;
-  auto read = read_key<32>(path_);
+  if (key_) return key_;
+  const auto read = read_key<32>(path_);
   if (!read) return fail(read.error());
-  key_ = *read;
-  return *key_;
+  key_ = own(EVP_PKEY_new_raw_public_key(EVP_PKEY_ED25519, nullptr, read->data(), read->size()));
+  if (!key_) return fail(ErrorCode::kCorrupt, path_ + " holds no key; copy it again from the orchestrator's host");
+  return key_;
 }
 
 Result<void> CommandVerifier::verify(std::string_view text, const CommandSignature& signature) {
   const auto known = key();
   if (!known) return fail(known.error());
-  const KeyHandle handle(EVP_PKEY_new_raw_public_key(EVP_PKEY_ED25519, nullptr, known->data(), known->size()));
   const ContextHandle context(EVP_MD_CTX_new());
-  const bool good = handle && context &&
-                    EVP_DigestVerifyInit(context.get(), nullptr, nullptr, nullptr, handle.get()) == 1 &&
+  const bool good = context && EVP_DigestVerifyInit(context.get(), nullptr, nullptr, nullptr, known->get()) == 1 &&
                     EVP_DigestVerify(context.get(), signature.data(), signature.size(), bytes_of(text), text.size()) == 1;
   if (!good) return fail(ErrorCode::kPermissionDenied, "not signed with the key of " + path_);
   return {};

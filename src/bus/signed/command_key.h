@@ -3,12 +3,14 @@
 // the private half, which only the orchestrator's host has, and command_key.pub, which every node needs. A node that has the
 // second one obeys nobody else, whoever may write on the bus.
 #include <array>
+#include <memory>
 #include <mutex>
-#include <optional>
 #include <string>
 #include <string_view>
 
 #include "base/result.h"
+
+struct evp_pkey_st;  // OpenSSL's key, as it computes with it
 
 namespace aether {
 
@@ -27,8 +29,8 @@ class CommandKey {
   Result<CommandSignature> sign(std::string_view text) const;
 
  private:
-  explicit CommandKey(std::array<unsigned char, 32> seed) : seed_(seed) {}
-  std::array<unsigned char, 32> seed_;
+  explicit CommandKey(std::shared_ptr<evp_pkey_st> key) : key_(std::move(key)) {}
+  std::shared_ptr<evp_pkey_st> key_;
 };
 
 // The public half, read when it is first needed and there, then kept. Thread-safe.
@@ -39,10 +41,10 @@ class CommandVerifier {
   Result<void> verify(std::string_view text, const CommandSignature& signature);
 
  private:
-  Result<CommandPublicKey> key();
+  Result<std::shared_ptr<evp_pkey_st>> key();
   const std::string path_;
   std::mutex mutex_;
-  std::optional<CommandPublicKey> key_;
+  std::shared_ptr<evp_pkey_st> key_;
 };
 
 std::string to_hex(const unsigned char* bytes, std::size_t size);

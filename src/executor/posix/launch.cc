@@ -2,10 +2,7 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <atomic>
 #include <filesystem>
-#include <functional>
-#include <thread>
 
 #include <fmt/format.h>
 
@@ -21,19 +18,6 @@ namespace {
 using namespace executor;
 
 constexpr const char* kLog = "executor";
-constexpr std::size_t kAtOnce = 16;
-
-// Most of the time each waits for the disk or for its shim; syncs that overlap share a commit of the file system.
-void for_each_at_once(std::size_t count, const std::function<void(std::size_t)>& work) {
-  std::atomic<std::size_t> next{0};
-  const auto take = [&] {
-    for (std::size_t i = next++; i < count; i = next++) work(i);
-  };
-  std::vector<std::thread> others;
-  for (std::size_t i = 1; i < std::min(count, kAtOnce); ++i) others.emplace_back(take);
-  take();
-  for (std::thread& other : others) other.join();
-}
 
 std::vector<std::string> argv_of(const JobSpec& spec, const std::string& script_path) {
   if (!spec.script) return spec.argv;
@@ -70,7 +54,7 @@ void PosixRunner::Impl::launch_batch(std::span<const LaunchSpec> specs, std::vec
     intents.emplace_back(&spec, std::move(**intent));
     places.push_back(results.size() - 1);
   }
-  for_each_at_once(intents.size(), [&](std::size_t i) {
+  side_by_side_.run(intents.size(), [&](std::size_t i) {
     Intent& intent = intents[i].second;
     intent.durable = intent.files.write_manifest(intent.manifest);
   });
@@ -85,7 +69,7 @@ void PosixRunner::Impl::launch_batch(std::span<const LaunchSpec> specs, std::vec
     accept(*spec, intent);
     accepted.push_back(spec->attempt);
   }
-  for_each_at_once(accepted.size(), [&](std::size_t i) { start(accepted[i]); });
+  side_by_side_.run(accepted.size(), [&](std::size_t i) { start(accepted[i]); });
 }
 
 // Nothing when the attempt is known: it has been reported again.
@@ -271,7 +255,7 @@ void PosixRunner::Impl::start(const AttemptId& id) {
     std::lock_guard lock(mutex_);
     conclude(*attempt, record);
   };
-  auto shim = GatedShim::spawn(shim_path_, attempt->files.directory());
+  auto shim = GatedShim::spawn(*zygote_, attempt->files.directory());
   if (!shim) return fail_start(LaunchStep::kShim, shim.error());
   step("spawned");
   if (const auto written = attempt->files.write_started(shim->started()); !written)

@@ -1,6 +1,7 @@
 #include "executor/posix/launcher.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
@@ -17,7 +18,9 @@
 
 #include <fmt/format.h>
 
+#include "executor/posix/descriptor_message.h"
 #include "executor/posix/process_tree.h"
+#include "executor/posix/shim/zygote.h"
 
 namespace aether::executor {
 namespace {
@@ -43,11 +46,10 @@ struct Pipe {
 };
 
 // The pid of the process that posix_spawn made, or an errno as a negative number.
-pid_t spawn_process(const std::string& shim_path, const std::string& directory, int gate, int ready) {
+pid_t spawn_zygote(const std::string& shim_path, int socket) {
   posix_spawn_file_actions_t actions;
   posix_spawn_file_actions_init(&actions);
-  posix_spawn_file_actions_adddup2(&actions, gate, kGateDescriptor);
-  posix_spawn_file_actions_adddup2(&actions, ready, kReadyDescriptor);
+  posix_spawn_file_actions_adddup2(&actions, socket, kRequestDescriptor);
   posix_spawnattr_t attributes;
   posix_spawnattr_init(&attributes);
   sigset_t none, all;
@@ -56,8 +58,9 @@ pid_t spawn_process(const std::string& shim_path, const std::string& directory, 
   posix_spawnattr_setsigmask(&attributes, &none);
   posix_spawnattr_setsigdefault(&attributes, &all);
   posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-  char* const argv[] = {const_cast<char*>("aether-shim"), const_cast<char*>(directory.c_str()), nullptr};
-  char* const env[] = {nullptr};
+  std::string room_for_titles(PATH_MAX + 64, ' ');
+  char* const argv[] = {const_cast<char*>("aether-shim"), nullptr};
+  char* const env[] = {room_for_titles.data(), nullptr};
   pid_t pid = -1;
   const int error = posix_spawn(&pid, shim_path.c_str(), &actions, &attributes, argv, env);
   posix_spawnattr_destroy(&attributes);
@@ -65,7 +68,9 @@ pid_t spawn_process(const std::string& shim_path, const std::string& directory, 
   return error == 0 ? pid : -error;
 }
 
-// The pid that the shim writes when it is ready; 0 when it ended or took too long.
+constexpr pid_t kNobody = 0, kTooLate = -1;
+
+// The pid that the shim writes when it is ready; kNobody when it ended before, kTooLate when it took too long.
 pid_t read_ready(int fd) {
   std::string text;
   char part[32];
@@ -73,10 +78,10 @@ pid_t read_ready(int fd) {
     pollfd waiting{fd, POLLIN, 0};
     const int ready = poll(&waiting, 1, kReadyTimeoutMs);
     if (ready < 0 && errno == EINTR) continue;
-    if (ready <= 0) return 0;
+    if (ready <= 0) return kTooLate;
     const ssize_t got = read(fd, part, sizeof part);
     if (got < 0 && errno == EINTR) continue;
-    if (got <= 0) return 0;
+    if (got <= 0) return kNobody;
     text.append(part, static_cast<std::size_t>(got));
     if (text.ends_with('\n')) return static_cast<pid_t>(std::strtol(text.c_str(), nullptr, 10));
   }
@@ -84,23 +89,65 @@ pid_t read_ready(int fd) {
 
 }  // namespace
 
-Result<GatedShim> GatedShim::spawn(const std::string& shim_path, const std::string& attempt_directory) {
+ShimZygote::~ShimZygote() { end(); }
+
+void ShimZygote::end() {
+  if (socket_ >= 0) close(std::exchange(socket_, -1));
+  if (pid_ <= 0) return;
+  kill(pid_, SIGKILL);  // it has nothing to lose, and it may stand still
+  while (waitpid(pid_, nullptr, 0) < 0 && errno == EINTR) {
+  }
+  pid_ = -1;
+}
+
+void ShimZygote::replace() {
+  std::lock_guard lock(mutex_);
+  end();
+}
+
+Result<void> ShimZygote::start() {
+  end();
+  int ends[2];
+  if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0)
+    return fail(ErrorCode::kUnavailable, fmt::format("starting {}: socketpair: {}", shim_path_, std::strerror(errno)));
+  const int theirs = fcntl(ends[1], F_DUPFD_CLOEXEC, kFirstSafeDescriptor);
+  close(ends[1]);
+  const pid_t pid = theirs >= 0 ? spawn_zygote(shim_path_, theirs) : -errno;
+  if (theirs >= 0) close(theirs);
+  if (pid < 0) {
+    close(ends[0]);
+    return fail(ErrorCode::kUnavailable, fmt::format("starting {}: {}", shim_path_, std::strerror(-pid)));
+  }
+  fcntl(ends[0], F_SETFL, O_NONBLOCK);  // a zygote that stands still fills its queue; then it is replaced
+  socket_ = ends[0];
+  pid_ = pid;
+  return {};
+}
+
+// One that was killed has started no job: whom it had forked waits at a gate, and whoever asked holds that gate.
+Result<void> ShimZygote::ask_for(const std::string& attempt_directory, int gate, int ready) {
+  std::lock_guard lock(mutex_);
+  const int descriptors[2] = {gate, ready};
+  const auto ask = [&] { return send_with_descriptors(socket_, attempt_directory.data(), attempt_directory.size(), descriptors); };
+  if (socket_ >= 0 && ask()) return {};
+  AETHER_TRY(start());
+  if (ask()) return {};
+  return fail(ErrorCode::kUnavailable, fmt::format("asking {} for a shim: {}", shim_path_, std::strerror(errno)));
+}
+
+Result<GatedShim> GatedShim::spawn(ShimZygote& zygote, const std::string& attempt_directory) {
   Pipe gate, ready;
   if (!gate.open_it() || !ready.open_it())
     return fail(ErrorCode::kUnavailable, fmt::format("starting the shim: pipe: {}", std::strerror(errno)));
-  const pid_t spawned = spawn_process(shim_path, attempt_directory, gate.read_end, ready.write_end);
-  if (spawned < 0)
-    return fail(ErrorCode::kUnavailable, fmt::format("starting {}: {}", shim_path, std::strerror(-spawned)));
+  AETHER_TRY(zygote.ask_for(attempt_directory, gate.read_end, ready.write_end));
   close(std::exchange(gate.read_end, -1));
   close(std::exchange(ready.write_end, -1));
-  int status = 0;
-  while (waitpid(spawned, &status, 0) < 0 && errno == EINTR) {
-  }
   const pid_t shim = read_ready(ready.read_end);
+  if (shim == kTooLate) zygote.replace();
   const auto process = shim > 0 ? read_process(shim) : std::nullopt;
   if (!process)
-    return fail(ErrorCode::kUnavailable,
-                fmt::format("{} did not become ready; see {}/shim.log", shim_path, attempt_directory));
+    return fail(ErrorCode::kUnavailable, fmt::format("{} did not become ready; see {}/shim.log", zygote.shim_path(),
+                                                     attempt_directory));
   return GatedShim(std::exchange(gate.write_end, -1), {shim, process->start_ticks, read_serial(shim)});
 }
 

@@ -2,7 +2,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <filesystem>
+#include <thread>
 
 #include "base/files.h"
 #include "executor/posix/attempt_files.h"
@@ -11,6 +13,7 @@
 #include "executor/posix/journal.h"
 #include "executor/posix/log_reader.h"
 #include "executor/posix/shim/log_writer.h"
+#include "executor/posix/side_by_side.h"
 #include "executor/posix/test_support.h"
 
 namespace aether::executor {
@@ -200,6 +203,25 @@ TEST(JobDirectory, ARootThatOthersCanWriteToIsRefused) {
   const auto root = open_jobs_root(directory.shared(), directory.path() + "/state", Account{});
   ASSERT_FALSE(root);
   EXPECT_EQ(root.error().code, ErrorCode::kPermissionDenied);
+}
+
+TEST(SideBySide, DoesEachPieceOnceAndWaitsForAll) {
+  SideBySide side_by_side(4);
+  for (const std::size_t count : {0u, 1u, 3u, 4u, 100u, 2u}) {
+    std::vector<std::atomic<int>> done(count);
+    side_by_side.run(count, [&](std::size_t i) { ++done[i]; });
+    for (const auto& times : done) EXPECT_EQ(times, 1);
+  }
+}
+
+TEST(SideBySide, PiecesThatWaitDoNotWaitForEachOther) {
+  SideBySide side_by_side(4);
+  std::atomic<int> here{0};
+  side_by_side.run(4, [&](std::size_t) {
+    ++here;
+    while (here < 4) std::this_thread::yield();
+  });
+  EXPECT_EQ(here, 4);
 }
 
 }  // namespace

@@ -110,11 +110,12 @@ Result<void> PosixRunner::Impl::set_up() {
   auto root = open_jobs_root(options_.jobs_root, options_.state_directory, account_);
   if (!root) return fail(root.error());
   jobs_root_ = *root;
-  shim_path_ = options_.shim_path.empty() ? find_shim_beside_program() : options_.shim_path;
-  if (access(shim_path_.c_str(), X_OK) != 0)
+  const std::string shim_path = options_.shim_path.empty() ? find_shim_beside_program() : options_.shim_path;
+  if (access(shim_path.c_str(), X_OK) != 0)
     return fail(ErrorCode::kNotFound,
-                fmt::format("{} can't be executed ({}); it belongs beside the 'aether' program", shim_path_,
+                fmt::format("{} can't be executed ({}); it belongs beside the 'aether' program", shim_path,
                             std::strerror(errno)));
+  zygote_ = std::make_unique<ShimZygote>(shim_path);
   if (options_.use_cgroups) cgroup_root_ = find_job_cgroup_root(instance_name(options_.state_directory));
   limiter_ = Limiter::probe(cgroup_root_, instance_name(options_.state_directory), options_.use_cgroups,
                             account_.change_identity);

@@ -20,12 +20,16 @@
 #include "executor/posix/identity.h"
 #include "executor/posix/job_directory.h"
 #include "executor/posix/journal.h"
+#include "executor/posix/launcher.h"
 #include "executor/posix/limits.h"
 #include "executor/posix/posix_runner.h"
 #include "executor/posix/process_tree.h"
 #include "executor/posix/shim/log_writer.h"
+#include "executor/posix/side_by_side.h"
 
 namespace aether {
+
+inline constexpr std::size_t kStartsAtOnce = 16;
 
 // One attempt that has not been forgotten.
 struct WatchedAttempt {
@@ -154,7 +158,9 @@ class PosixRunner::Impl {
   const executor::Account account_;
   executor::Journal journal_;
   executor::Limiter limiter_;
-  std::string boot_id_, jobs_directory_, jobs_root_, cgroup_root_, shim_path_;
+  std::string boot_id_, jobs_directory_, jobs_root_, cgroup_root_;
+  std::unique_ptr<executor::ShimZygote> zygote_;
+  executor::SideBySide side_by_side_{kStartsAtOnce};  // under lifecycle_mutex_
   int lock_fd_ = -1, wake_fd_ = -1;
   OnReport on_report_;
   std::thread thread_;

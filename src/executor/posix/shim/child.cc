@@ -96,10 +96,10 @@ bool identity_is(const ShimArgs& args) {
   if (real_uid != args.uid || effective_uid != args.uid || saved_uid != args.uid) return false;
   if (real_gid != args.gid || effective_gid != args.gid || saved_gid != args.gid) return false;
   if (!args.change_identity) return true;
-  std::vector<gid_t> have(65536), want = args.groups;
-  const int count = getgroups(static_cast<int>(have.size()), have.data());
+  const int count = getgroups(0, nullptr);
   if (count < 0) return false;
-  have.resize(static_cast<std::size_t>(count));
+  std::vector<gid_t> have(static_cast<std::size_t>(count)), want = args.groups;
+  if (getgroups(count, have.data()) != count) return false;
   std::sort(have.begin(), have.end());
   std::sort(want.begin(), want.end());
   return have == want;

@@ -20,7 +20,8 @@ SimulatedFleet::SimulatedFleet(int gpus, Time start, std::uint64_t seed) : clock
     node.name = NodeId("node-" + std::to_string(first / kGpusPerNode));
     node.phase = seconds_of(rng_.uniform(0, 0.9));
     node.driver = std::make_unique<SimulatedGpuDriver>(SimulatedOptions{.gpus = kGpusPerNode, .seed = seed}, node.name, clock_);
-    for (const GpuInfo& gpu : node.driver->enumerate().value())
+    const auto gpus_of_node = node.driver->enumerate();
+    for (const GpuInfo& gpu : *gpus_of_node)
       node.slots.push_back({gpu.gpu_uuid, false, start + seconds_of(rng_.uniform(0, kMeanIdleS)), 0});
     nodes_.push_back(std::move(node));
   }

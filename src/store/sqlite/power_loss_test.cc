@@ -8,7 +8,7 @@
 #include "store/contract_harness.h"
 #include "store/sample_block.h"
 #include "store/sqlite/power_loss_vfs.h"
-#include "store/sqlite/sqlite_connection.h"
+#include "store/sqlite/sqlite_files.h"
 #include "store/sqlite/sqlite_store.h"
 
 namespace aether::store {
@@ -167,6 +167,58 @@ TEST(PowerLoss, ADiskThatOnlyClaimsToSyncIsFoundOut) {
       }
   }
   EXPECT_EQ(found, 5);
+}
+
+// Steps of a schema as a long-lived installation meets them: a table rebuilt with its rows, an index, a column.
+std::vector<Migration> three_steps() {
+  return {{1, "0001_first", "CREATE TABLE a (x INTEGER); INSERT INTO a VALUES (1), (2), (3);"},
+          {2, "0002_rebuilt",
+           "CREATE TABLE b (x INTEGER PRIMARY KEY, y INTEGER); INSERT INTO b SELECT x, 10 * x FROM a; DROP TABLE a;"},
+          {3, "0003_more", "ALTER TABLE b ADD COLUMN z TEXT NOT NULL DEFAULT 'new'; CREATE INDEX b_y ON b (y);"}};
+}
+
+// The one that is there afterwards: 30 = 10 * 3 from the first step's last row, read by way of the last step's column.
+std::int64_t migrated_value(SqliteConnection& file) {
+  auto found = file.run("SELECT max(y) FROM b WHERE z = 'new'");
+  return found ? found->rows.front().integer(0) : -1;
+}
+
+// Stops at each write, sync and removal of a migration in turn, first as kill -9 does it, then as a power cut.
+TEST(PowerLoss, AMigrationStoppedAtAnyMomentIsTakenUpAgain) {
+  for (const auto survives : {PowerLossVfs::Survives::kEverything, PowerLossVfs::Survives::kAnyPart}) {
+    int stops = 0;
+    for (std::uint64_t operations = 1;; ++operations) {
+      PowerLossVfs disk(PowerLossVfs::Sync::kHonest);
+      Rng rng(operations);
+      std::string directory = "/tmp/aether-power-XXXXXX";
+      ASSERT_TRUE(mkdtemp(directory.data()));
+      const std::string path = directory + "/test.db";
+      const auto open = [&](const std::vector<Migration>& steps) {
+        return open_for_writing(path, Durability::kEveryCommit, Check::kAfterUncleanStop, steps);
+      };
+      ASSERT_TRUE(open({three_steps().front()}));
+      disk.cut_after(operations);
+      (void)open(three_steps());
+      const bool stopped = disk.is_off();
+      disk.restore(survives, rng);
+      auto again = open(three_steps());
+      ASSERT_TRUE(again) << "stopped at " << operations << ": " << again.error().message;
+      EXPECT_EQ(again->schema_version, 3);
+      EXPECT_EQ(migrated_value(*again->connection), 30) << operations;
+      EXPECT_TRUE(std::filesystem::exists(path + ".backup-v1")) << operations;
+      again->connection.reset();
+      auto backup = SqliteConnection::open(path + ".backup-v1", Access::kRead, Durability::kEventually);
+      ASSERT_TRUE(backup) << backup.error().message;
+      auto rows = (*backup)->run("SELECT sum(x) FROM a");
+      ASSERT_TRUE(rows) << "stopped at " << operations << ": " << rows.error().message;
+      EXPECT_EQ(rows->rows.front().integer(0), 6) << operations;
+      backup->reset();
+      std::filesystem::remove_all(directory);
+      if (!stopped) break;
+      ++stops;
+    }
+    EXPECT_GT(stops, 20) << "a migration has more moments than that";
+  }
 }
 
 std::int64_t rows_after_cut(const std::string& synchronous) {

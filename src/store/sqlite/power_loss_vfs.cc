@@ -190,8 +190,11 @@ void PowerLossVfs::restore(Survives survives, Rng& rng) {
   for (auto& [path, file] : files_) {
     for (const Change& change : file.pending) {
       if (survives == Survives::kNothing) break;
-      const bool kept = rng.chance(0.5);
-      if (kept) apply_part(file, change, rng);
+      const bool kept = survives == Survives::kEverything || rng.chance(0.5);
+      if (survives == Survives::kEverything)
+        apply(file, change);
+      else if (kept)
+        apply_part(file, change, rng);
       if (!kept && change.kind == Kind::kRemove) break;  // what follows was written to another file of that name
     }
     std::filesystem::remove(path);

@@ -29,7 +29,7 @@ class PowerLossVfs {
   void cut_after(std::uint64_t operations);
   bool is_off() const;
   // Before that, every database is closed. The files become what a disk may hold then, and the power is back.
-  enum class Survives { kNothing, kAnyPart };
+  enum class Survives { kNothing, kAnyPart, kEverything };  // the last: not the power failed, the process was killed
   void restore(Survives survives, Rng& rng);
 
   // For the VFS's own functions: false when the power is off.

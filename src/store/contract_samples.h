@@ -203,6 +203,33 @@ TEST_P(StoreContract, SeriesEqualTheirDefinitionAtEveryLevelAndMoment) {
   contract::expect_series_match(*store_, samples, rng, "all rolled up");
 }
 
+TEST_P(StoreContract, WhatComesAgainOrLateLongAfterwardsIsHarmless) {
+  Rng rng(20260116);
+  std::vector<GpuSample> samples =
+      contract::random_samples(rng, "GPU-0", contract::kStart, contract::kStart + contract::hours(5));
+  STORE_OK(store_->append_samples(samples));
+  STORE_OK(store_->maintain(contract::kStart + contract::hours(7)));
+  const std::size_t count = samples.size();
+  std::vector<GpuSample> again = samples;
+  for (GpuSample& sample : again) sample.temperature_c = 1'000;
+  STORE_OK(store_->append_samples(again));
+  EXPECT_EQ(store_->count_samples().value_or(0), count);
+  contract::expect_series_match(*store_, samples, rng, "sent again");
+  GpuSample late = samples[count / 2];
+  late.sample_time += Duration(1);
+  late.temperature_c = 99.75;
+  STORE_OK(store_->append_samples({late, late}));
+  samples.push_back(late);
+  EXPECT_EQ(store_->count_samples().value_or(0), samples.size());
+  STORE_OK(store_->maintain(contract::kStart + contract::hours(7)));
+  contract::expect_series_match(*store_, samples, rng, "one came late");
+  reopen();
+  STORE_OK(store_->append_samples(again));
+  STORE_OK(store_->maintain(contract::kStart + contract::hours(8)));
+  EXPECT_EQ(store_->count_samples().value_or(0), samples.size());
+  contract::expect_series_match(*store_, samples, rng, "reopened");
+}
+
 TEST_P(StoreContract, EachLevelIsKeptForItsTime) {
   store::Retention retention;
   retention.raw = contract::hours(24);

@@ -14,4 +14,7 @@ struct Retention {
 // A minute is rolled up once it is this old; what comes later still counts, by rolling the minute up again.
 inline constexpr std::chrono::seconds kRollupDelay{30};
 
+// An hour is closed, which packs its raw samples, once it ended this long ago. What comes later opens it again.
+inline constexpr std::chrono::seconds kCloseDelay = std::chrono::minutes(10);
+
 }  // namespace aether::store

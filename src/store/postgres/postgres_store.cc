@@ -56,9 +56,9 @@ class OpenPostgresStore final : public PostgresStore {
             [this](const auto& body) {
               return telemetry_.write([&](PostgresConnection& connection) { return body(connection); });
             },
-            [this](SqlConnection& connection, std::int64_t before_us) {
+            {.remove = [this](SqlConnection& connection, std::int64_t before_us) {
               return storage_->remove_before(connection, before_us);
-            }) {}
+            }}) {}
 
   Result<void> commit(const std::vector<Write>& writes) override {
     bool landed = false;

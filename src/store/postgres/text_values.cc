@@ -51,6 +51,11 @@ std::optional<std::string> encode_value(const SqlValue& value) {
   if (const auto* integer = std::get_if<std::int64_t>(&value)) return std::to_string(*integer);
   if (const auto* real = std::get_if<double>(&value)) return fmt::format("{}", *real);
   if (const auto* text = std::get_if<std::string>(&value)) return clean_text(*text);
+  if (const auto* blob = std::get_if<SqlBlob>(&value)) {
+    std::string hex = "\\x";
+    for (const char byte : blob->bytes) hex += fmt::format("{:02x}", static_cast<unsigned char>(byte));
+    return hex;
+  }
   return std::nullopt;
 }
 

@@ -15,7 +15,11 @@
 
 namespace aether::store {
 
-using SqlValue = std::variant<std::monostate, std::int64_t, double, std::string>;
+// Bytes that are no text, on their way into a database; they come back as std::string.
+struct SqlBlob {
+  std::string bytes;
+};
+using SqlValue = std::variant<std::monostate, std::int64_t, double, std::string, SqlBlob>;
 using SqlParameters = std::vector<SqlValue>;
 
 template <class T>

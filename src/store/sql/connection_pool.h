@@ -1,6 +1,7 @@
 #pragma once
 // Connections shared by threads: a pool for readers, a single one behind a lock for a writer.
 #include <condition_variable>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -53,6 +54,29 @@ Result<T> found_or(Result<std::optional<T>> found, const std::string& what) {
   return std::move(**found);
 }
 
+// A mutex that lets its callers in by the order in which they came: maintenance, which takes it again and again, can't
+// keep out what appends samples.
+class FairMutex {
+ public:
+  void lock() {
+    std::unique_lock lock(mutex_);
+    const std::uint64_t own = next_++;
+    turn_.wait(lock, [&] { return own == serving_; });
+  }
+  void unlock() {
+    {
+      std::lock_guard lock(mutex_);
+      ++serving_;
+    }
+    turn_.notify_all();
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable turn_;
+  std::uint64_t next_ = 0, serving_ = 0;
+};
+
 // Thread-safe: whoever writes waits for the writer before.
 template <class Connection>
 class LockedConnection {
@@ -69,7 +93,7 @@ class LockedConnection {
   }
 
  private:
-  std::mutex mutex_;
+  FairMutex mutex_;
   std::unique_ptr<Connection> connection_;
 };
 

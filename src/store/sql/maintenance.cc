@@ -9,6 +9,7 @@ namespace {
 
 constexpr std::int64_t kGpusPerTransaction = 64;
 constexpr std::int64_t kLateMinutesPerTransaction = 256;
+constexpr int kReopenedPerTransaction = 8;
 
 std::int64_t floor_to(std::int64_t value, std::int64_t unit) { return value / unit * unit; }
 
@@ -17,6 +18,12 @@ Result<bool> exists(SqlConnection& connection, const char* table, std::int64_t g
                               {gpu_id, time_us});
   if (!found) return fail(found.error());
   return !found->rows.empty();
+}
+
+Result<void> forget_late_minute(SqlConnection& connection, std::int64_t gpu_id, std::int64_t minute_us) {
+  AETHER_TRY(
+      connection.run("DELETE FROM rollup_late WHERE gpu_id = $1 AND time_us = $2", {gpu_id, minute_us}));
+  return {};
 }
 
 // One late minute: rolled again, and its hour when that had been rolled. A rollup whose source is removed
@@ -32,9 +39,7 @@ Result<void> roll_late_minute(SqlConnection& connection, Dialect dialect, const 
   if (!hour_known) return fail(hour_known.error());
   if (hour_us < state.rolled_1h && (hour_us >= state.minutes_from || !*hour_known))
     AETHER_TRY(roll_hour(connection, dialect, hour_us, gpu));
-  AETHER_TRY(
-      connection.run("DELETE FROM rollup_late WHERE gpu_id = $1 AND time_us = $2", {gpu_id, minute_us}));
-  return {};
+  return forget_late_minute(connection, gpu_id, minute_us);
 }
 
 Result<std::optional<std::int64_t>> first_minute_at_or_after(SqlConnection& connection,
@@ -62,6 +67,7 @@ Result<std::uint64_t> Maintenance::run(Time now) {
   auto raw = remove_raw(std::min(floor_to(before(retention_.raw), kMinuteUs), reached->rolled_1m));
   if (!raw) return fail(raw.error());
   std::int64_t removed = *raw;
+  AETHER_TRY(close_hours(std::min(reached->rolled_1h, floor_to(before(kCloseDelay), kHourUs))));
   const std::int64_t minutes_from =
       std::min(floor_to(before(retention_.minutes), kHourUs), reached->rolled_1h);
   if (minutes_from <= reached->minutes_from) return static_cast<std::uint64_t>(removed);
@@ -139,8 +145,16 @@ Result<void> Maintenance::roll_late() {
                                  {reached->rolled_1m, kLateMinutesPerTransaction});
       if (!late) return fail(late.error());
       count = late->rows.size();
-      for (const SqlRow& row : late->rows)
-        AETHER_TRY(roll_late_minute(connection, dialect_, *reached, row.integer(0), row.integer(1)));
+      int reopened = 0;
+      for (const SqlRow& row : late->rows) {
+        auto hour = raw_.reopen ? raw_.reopen(connection, row.integer(0), floor_to(row.integer(1), kHourUs))
+                                : Result<Reopened>(Reopened::kNothing);
+        if (!hour) return fail(hour.error());
+        AETHER_TRY(*hour == Reopened::kDamaged
+                       ? forget_late_minute(connection, row.integer(0), row.integer(1))
+                       : roll_late_minute(connection, dialect_, *reached, row.integer(0), row.integer(1)));
+        if (*hour == Reopened::kDone && ++reopened == kReopenedPerTransaction) break;
+      }
       return {};
     });
     if (!done) return fail(done.error());
@@ -173,6 +187,18 @@ Result<void> Maintenance::roll_hours() {
   return {};
 }
 
+Result<void> Maintenance::close_hours(std::int64_t until_us) {
+  CloseCursor cursor;
+  for (bool more = static_cast<bool>(raw_.close_some); more;)
+    AETHER_TRY(writer_([&](SqlConnection& connection) -> Result<void> {
+      auto step = raw_.close_some(connection, cursor, until_us);
+      if (!step) return fail(step.error());
+      more = *step;
+      return {};
+    }));
+  return {};
+}
+
 Result<std::int64_t> Maintenance::remove_raw(std::int64_t before_us) {
   std::int64_t removed = 0;
   for (;;) {
@@ -181,7 +207,7 @@ Result<std::int64_t> Maintenance::remove_raw(std::int64_t before_us) {
       auto reached = read_telemetry_state(connection);
       if (!reached) return fail(reached.error());
       if (before_us > reached->raw_from) AETHER_TRY(set_telemetry_state(connection, "raw_from", before_us));
-      auto step = remove_raw_(connection, before_us);
+      auto step = raw_.remove(connection, before_us);
       if (!step) return fail(step.error());
       now_removed = *step;
       return now_removed > 0 ? add_to_sample_count(connection, -now_removed) : Result<void>();

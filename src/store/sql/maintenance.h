@@ -10,22 +10,39 @@
 
 namespace aether::store {
 
+// Where closing of hours has got to within one run of the maintenance.
+struct CloseCursor {
+  std::int64_t hour_us = 0, first_gpu = 0;
+};
+enum class Reopened {
+  kNothing,  // the hour was not closed
+  kDone,
+  kDamaged,  // what is stored of it can't be read; it stays as it is
+};
+
+// What maintenance asks of the table of raw samples. Each function runs inside a write transaction.
+struct RawSamples {
+  // Removes some samples before a time; returns rows removed. Called until it returns 0.
+  std::function<Result<std::int64_t>(SqlConnection& connection, std::int64_t before_us)> remove;
+  // Closes some hours that end at `until_us` at the latest, from the cursor on; false when none is left. Empty: hours
+  // are never closed.
+  std::function<Result<bool>(SqlConnection& connection, CloseCursor& cursor, std::int64_t until_us)> close_some = {};
+  // Makes the samples of one GPU's hour rows again, since samples came late.
+  std::function<Result<Reopened>(SqlConnection& connection, std::int64_t gpu_id, std::int64_t hour_us)> reopen = {};
+};
+
 // Thread-safe: run() from one thread at a time, late_before_us() from any.
 class Maintenance {
  public:
   // Runs a body in a write transaction of the connection that also appends samples.
   using Writer = std::function<Result<void>(const std::function<Result<void>(SqlConnection&)>& body)>;
-  // Removes raw samples before a time, inside a write transaction; returns rows removed. Called until it
-  // returns 0.
-  using RemoveRaw = std::function<Result<std::int64_t>(SqlConnection& connection, std::int64_t before_us)>;
 
-  Maintenance(Dialect dialect, Retention retention, std::int64_t rolled_until_us, Writer writer,
-              RemoveRaw remove_raw)
+  Maintenance(Dialect dialect, Retention retention, std::int64_t rolled_until_us, Writer writer, RawSamples raw)
       : dialect_(dialect),
         retention_(retention),
         late_before_us_(rolled_until_us),
         writer_(std::move(writer)),
-        remove_raw_(std::move(remove_raw)) {}
+        raw_(std::move(raw)) {}
 
   // Returns rows removed.
   Result<std::uint64_t> run(Time now);
@@ -39,6 +56,7 @@ class Maintenance {
   Result<void> roll_minutes(std::int64_t until_us);
   Result<void> roll_late();
   Result<void> roll_hours();
+  Result<void> close_hours(std::int64_t until_us);
   Result<std::int64_t> remove_raw(std::int64_t before_us);
   Result<std::int64_t> remove_rollups(const char* table, std::int64_t before_us, const char* state_name);
   Result<TelemetryState> state();
@@ -47,7 +65,7 @@ class Maintenance {
   const Retention retention_;
   std::atomic<std::int64_t> late_before_us_;
   const Writer writer_;
-  const RemoveRaw remove_raw_;
+  const RawSamples raw_;
 };
 
 }  // namespace aether::store

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "store/sql/raw_blocks.h"
+
 namespace aether::store {
 namespace {
 
@@ -35,7 +37,8 @@ Result<void> add_raw(SqlConnection& connection, Dialect dialect, std::int64_t gp
     for (std::size_t i = 0; i < metrics.size(); ++i)
       if (const auto value = row.optional_real(1 + i)) builder.add(time, i, {*value, *value, *value, 1});
   }
-  return {};
+  return dialect == Dialect::kSqlite ? add_blocks(connection, gpu_id, part.from, part.to, metrics, builder)
+                                     : Result<void>();
 }
 
 Result<void> add_rollup(SqlConnection& connection, const char* table, std::int64_t gpu_id, Part part,

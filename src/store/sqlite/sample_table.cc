@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "store/sql/sample_row.h"
+#include "store/sqlite/closed_hours.h"
 
 namespace aether::store {
 namespace {
@@ -15,7 +16,7 @@ constexpr std::int64_t kBucketsPerRemoval = 12;
 const std::string& insert_sql() {
   static const std::string sql = [] {
     std::string values;
-    for (std::size_t i = 0; i < gpu_metrics().size() + 7; ++i) values += i == 0 ? "?" : ", ?";
+    for (std::size_t i = 1; i <= gpu_metrics().size() + 7; ++i) values += fmt::format("{}${}", i == 1 ? "" : ", ", i);
     return fmt::format("INSERT OR IGNORE INTO samples (bucket, gpu_id, {}) VALUES ({})", sample_columns(),
                        values);
   }();
@@ -95,6 +96,10 @@ Result<void> SampleTable::load_latest(SqliteConnection& connection, const GpuUui
     if (!minute) return fail(minute.error());
     if (*minute) newest = newest_in(connection, gpu.id, **minute, **minute + kMinuteUs);
     if (!newest) return fail(newest.error());
+    auto closed = *minute ? newest_closed_sample(connection, gpu.id, **minute, **minute + kMinuteUs)
+                          : Result<std::optional<GpuSample>>();
+    if (!closed) return fail(closed.error());
+    if (*closed && (!*newest || (*newest)->sample_time < (*closed)->sample_time)) newest = std::move(*closed);
   }
   if (!*newest) return {};
   gpu.latest = std::move(**newest);
@@ -155,6 +160,17 @@ Result<void> SampleTable::insert(SqliteConnection& connection, sqlite3_stmt* sta
   return {};
 }
 
+Result<void> insert_sample(SqlConnection& connection, std::int64_t gpu_id, const GpuSample& sample) {
+  const std::int64_t time_us = to_unix_us(sample.sample_time);
+  SqlParameters values = {time_us / kBucketUs, gpu_id, time_us, static_cast<std::int64_t>(sample.sample_seq)};
+  for (const GpuMetric& metric : gpu_metrics()) values.push_back(sql_value(metric.get(sample)));
+  values.push_back(sql_value(sample.performance_state));
+  values.push_back(sql_value(sample.throttling_reasons));
+  values.push_back(sample.xid_last_time ? SqlValue(to_unix_us(*sample.xid_last_time)) : SqlValue());
+  AETHER_TRY(connection.run(insert_sql(), values));
+  return {};
+}
+
 Result<void> SampleTable::append(SqliteConnection& connection, const std::vector<GpuSample>& samples,
                                  std::int64_t late_before_us) {
   auto statement = connection.prepare_for_good(insert_sql());
@@ -162,14 +178,20 @@ Result<void> SampleTable::append(SqliteConnection& connection, const std::vector
   const std::int64_t changes_before = sqlite3_total_changes64(connection.handle());
   std::int64_t other_changes = 0;
   LateMinutes late;
+  ClosedTimes closed;
   for (const GpuSample& sample : samples) {
     const std::int64_t before = sqlite3_total_changes64(connection.handle());
     auto gpu = known_gpu(connection, sample);
     if (!gpu) return fail(gpu.error());
     other_changes += sqlite3_total_changes64(connection.handle()) - before;
-    AETHER_TRY(insert(connection, *statement, (*gpu)->id, sample));
     const std::int64_t time_us = to_unix_us(sample.sample_time);
-    if (time_us < late_before_us) late.emplace((*gpu)->id, time_us / kMinuteUs * kMinuteUs);
+    if (time_us < late_before_us) {
+      auto known = closed.contain(connection, (*gpu)->id, time_us);
+      if (!known) return fail(known.error());
+      if (*known) continue;
+      late.emplace((*gpu)->id, time_us / kMinuteUs * kMinuteUs);
+    }
+    AETHER_TRY(insert(connection, *statement, (*gpu)->id, sample));
     if (!(*gpu)->latest || (*gpu)->latest->sample_time < sample.sample_time) (*gpu)->latest = sample;
   }
   const std::int64_t added = sqlite3_total_changes64(connection.handle()) - changes_before - other_changes;
@@ -192,6 +214,8 @@ std::vector<GpuSample> SampleTable::latest() const {
 }
 
 Result<std::int64_t> remove_raw_samples(SqlConnection& connection, std::int64_t before_us) {
+  auto closed = remove_closed_hours(connection, before_us);
+  if (!closed || *closed > 0) return closed;
   const std::int64_t before = before_us / kBucketUs;
   auto first = one_integer(connection, "SELECT min(bucket) FROM samples", {});
   if (!first) return fail(first.error());

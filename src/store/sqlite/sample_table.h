@@ -45,7 +45,11 @@ class SampleTable {
   std::unordered_map<std::string, Gpu> gpus_;  // by UUID
 };
 
-// Removes at most a few buckets of samples before a time; 0 = nothing is left.
+// One row, unless there is one of that GPU and time.
+Result<void> insert_sample(SqlConnection& connection, std::int64_t gpu_id, const GpuSample& sample);
+
+// Removes at most a few closed hours, or a few buckets, of samples before a time; returns samples removed, 0 = nothing is
+// left.
 Result<std::int64_t> remove_raw_samples(SqlConnection& connection, std::int64_t before_us);
 
 }  // namespace aether::store

@@ -12,7 +12,7 @@ struct sqlite3_stmt;
 namespace aether::store {
 
 enum class Durability {
-  kEveryCommit,  // synchronous=FULL: a commit is on disk when it returns
+  kEveryCommit,  // synchronous=EXTRA: a commit is on disk when it returns
   kEventually,   // synchronous=NORMAL: a power cut may take the last commits, never the file
 };
 

@@ -9,6 +9,7 @@
 #include "store/sql/leadership.h"
 #include "store/sql/maintenance.h"
 #include "store/sqlite/directory_lock.h"
+#include "store/sqlite/closed_hours.h"
 #include "store/sqlite/sample_table.h"
 #include "store/sqlite/sqlite_files.h"
 
@@ -50,7 +51,9 @@ class OpenSqliteStore final : public SqliteStore {
             [this](const auto& body) {
               return telemetry_.write([&](SqliteConnection& connection) { return body(connection); });
             },
-            store::remove_raw_samples) {}
+            {.remove = store::remove_raw_samples,
+             .close_some = store::close_some_hours,
+             .reopen = store::reopen_hour}) {}
 
   Result<void> commit(const std::vector<Write>& writes) override {
     return write_as_leader([&](SqlConnection& connection) { return store::apply_writes(connection, writes); });

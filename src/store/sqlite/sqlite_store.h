@@ -1,6 +1,6 @@
 #pragma once
 // Store on SQLite, in one private directory, for one process:
-//   jobs.db       synchronous=FULL: a commit is on disk when it returns.
+//   jobs.db       synchronous=EXTRA: a commit is on disk when it returns.
 //   telemetry.db  synchronous=NORMAL: a power cut may take the last samples. A file of its own, so that the
 //   rate of
 //                 telemetry never delays a commit of jobs.

@@ -61,6 +61,15 @@ OrchestratorOptions core_options(const Settings& settings) {
   options.alerts.throttling_for = std::chrono::seconds(settings.alert_throttling_s);
   options.alerts.idle_utilization_pct = settings.alert_idle_pct;
   options.alerts.idle_for = std::chrono::seconds(settings.alert_idle_s);
+  options.anomalies.enabled = settings.alert_anomalies;
+  options.anomalies.heat_c = settings.alert_heat_c;
+  options.anomalies.peer_heat_c = settings.alert_peer_heat_c;
+  options.anomalies.node_heat_c = settings.alert_node_heat_c;
+  options.anomalies.slow_share = settings.alert_slow_pct / 100;
+  options.anomalies.ecc_errors = settings.alert_ecc_errors;
+  options.anomalies.pcie_replays = settings.alert_pcie_replays;
+  options.anomalies.leak_share = settings.alert_leak_pct / 100;
+  options.anomalies.hold = std::chrono::seconds(settings.alert_hold_s);
   const auto interval = std::chrono::milliseconds(settings.sample_interval_ms);
   options.cluster.sample_stale = std::max(std::chrono::seconds(5), std::chrono::duration_cast<std::chrono::seconds>(interval * 3 + std::chrono::seconds(1)));
   return options;

@@ -61,7 +61,7 @@ Result<Gpus> open_gpus(const Settings& settings, const Clock& clock) {
   }
   if (settings.gpus.starts_with("simulated")) return open_simulated(settings, settings.gpus, "simulated GPUs, as configured", clock);
   return fail(ErrorCode::kInvalidArgument,
-              fmt::format("agent.gpus = '{}'; give auto, nvml, simulated:N[,seed=S,scenario=NAME] or none", settings.gpus),
+              fmt::format("agent.gpus = '{}'; give auto, nvml, simulated:N[,seed=S,scenario=NAME|FILE] or none", settings.gpus),
               "agent.gpus");
 }
 

@@ -30,7 +30,7 @@ struct Settings {
   std::string allowed_hosts;         // comma list, beside the loopback names
   // [agent]
   std::string node;                  // empty: from the host name
-  std::string gpus = "auto";         // auto | nvml | simulated:N[,seed=S,scenario=NAME] | none
+  std::string gpus = "auto";         // auto | nvml | simulated:N[,seed=S,scenario=NAME|FILE] | none
   std::string nvml_library;          // empty: the system's
   std::int64_t sample_interval_ms = 1000;
   std::int64_t heartbeat_interval_ms = 2000;
@@ -55,6 +55,15 @@ struct Settings {
   std::int64_t alert_throttling_s = 10;
   double alert_idle_pct = 5;
   std::int64_t alert_idle_s = 300;
+  bool alert_anomalies = true;       // beside the fixed limits: docs/anomalies.md
+  double alert_heat_c = 7;
+  double alert_peer_heat_c = 5;
+  double alert_node_heat_c = 5;
+  double alert_slow_pct = 7;
+  double alert_ecc_errors = 4;
+  double alert_pcie_replays = 30;
+  double alert_leak_pct = 1;
+  std::int64_t alert_hold_s = 60;
   // [history]
   std::int64_t history_raw_h = 48;
   std::int64_t history_minute_d = 30;

@@ -181,6 +181,7 @@ void Orchestrator::apply(ForgetNodeInput& input, Time now, Effects& effects) {
   if (const NodeRecord* record = cluster_.find_node(node))
     for (const GpuUuid& gpu : record->gpus) {
       alerts_.forget(gpu);
+      anomalies_.forget(gpu);
       state_since_.erase(gpu);
       last_charged_.erase(gpu);
     }

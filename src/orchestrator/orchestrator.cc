@@ -30,6 +30,7 @@ Orchestrator::Orchestrator(OrchestratorOptions options, StoredState state, Epoch
       epochs_left_(epochs),
       cluster_(options_.cluster),
       alerts_(options_.alerts),
+      anomalies_(options_.anomalies),
       last_number_(state.last_job_number),
       last_request_id_(rng_.next() >> 16),
       leases_(options_.lease),
@@ -70,6 +71,7 @@ Orchestrator::Orchestrator(OrchestratorOptions options, StoredState state, Epoch
       count_unanswered_start(*command, 1);
       outstanding_[{row.attempt, row.kind}] = {std::move(*command), now, options_.resend_first};
     }
+  anomalies_.restore(state.open_alerts);
   alerts_.restore(std::move(state.open_alerts));
 }
 
@@ -80,6 +82,7 @@ void Orchestrator::add_epochs(Epoch first, std::uint64_t count) {
 
 void Orchestrator::inherit(Orchestrator& before, Time now) {
   leases_.inherit(before.leases_);
+  anomalies_ = std::move(before.anomalies_);
   for (const auto& [id, node] : before.cluster_.nodes())
     if (!node.inventory.agent_incarnation.empty()) cluster_.apply_inventory(node.inventory, node.last_seen);
   for (const auto& [uuid, gpu] : before.cluster_.gpus())

@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "anomaly/anomaly_detector.h"
 #include "anomaly/threshold_alerts.h"
 #include "base/rng.h"
 #include "cluster/cluster.h"
@@ -27,6 +28,7 @@ struct OrchestratorOptions {
   ClusterOptions cluster;
   SchedulerOptions scheduler;
   AlertOptions alerts;
+  AnomalyOptions anomalies;
   std::int64_t default_time_limit_s = 86400;
   std::size_t max_pending = 100000;
   std::size_t max_recent = 500;            // finished jobs kept in memory
@@ -220,6 +222,7 @@ class Orchestrator {
   std::uint64_t epochs_left_ = 0;
   Cluster cluster_;
   ThresholdAlerts alerts_;
+  AnomalyDetector anomalies_;
   std::map<JobId, Job> live_;                              // not terminal
   SharedMap<JobId, std::shared_ptr<const Job>> shown_;     // live and recent, as published
   std::deque<JobId> recent_;                               // finished, oldest first

@@ -81,6 +81,7 @@ void Orchestrator::judge_gpu(const GpuRecord& gpu, Time now, Effects& effects) {
     effects.writes.push_back(PutAlert{std::move(alert)});
     effects.view_changed = true;
   }
+  for (Finding& finding : anomalies_.update(reading, now)) set_alert(std::move(finding.alert), finding.bad, now, effects);
 }
 
 // Also GPUs that send nothing: silence is a finding.

@@ -3,13 +3,15 @@
 #include <algorithm>
 #include <cmath>
 #include <numbers>
+#include <utility>
 
 #include "base/assert.h"
 
 namespace aether {
 namespace {
 
-constexpr std::uint64_t kGpuIdle = 0x1, kPowerCap = 0x4, kHwSlowdown = 0x8, kSwThermal = 0x20, kHwThermal = 0x40;
+constexpr std::uint64_t kGpuIdle = 0x1, kPowerCap = 0x4, kHwSlowdown = 0x8, kSwThermal = 0x20, kHwThermal = 0x40,
+                        kHwPowerBrake = 0x80;
 
 constexpr double kIdleMemoryMb = 4;
 constexpr double kPowerExponent = 2.4;        // frequency times voltage squared, where voltage rises with frequency
@@ -36,15 +38,22 @@ std::uint64_t hash_text(std::uint64_t seed, std::string_view text) {
   return hash;
 }
 
+// Work that waits for a bad link is done more slowly.
+double link_speed(const FaultState& faults) {
+  const double pcie = 1 - 0.35 * (1 - faults.pcie_width / 16.0);
+  return pcie * (1 - faults.nvlink_errors_per_s / (faults.nvlink_errors_per_s + 200));
+}
+
 }  // namespace
 
-GpuPhysics::GpuPhysics(const SimulatedGpuType& type, std::uint64_t seed, GpuFaults faults)
+GpuPhysics::GpuPhysics(const SimulatedGpuType& type, std::uint64_t seed, FaultPlan plan)
     : type_(type),
       seed_(seed),
-      faults_(faults),
+      plan_(std::move(plan)),
       rng_(seed),
       cooling_quality_(rng_.uniform(0.9, 1.12)),
       ambient_phase_(rng_.uniform(0, 2 * std::numbers::pi)),
+      silicon_(rng_.uniform(0.97, 1.03)),
       temperature_c_(0),
       temperature_mem_c_(0),
       clock_mhz_(type.clock_idle_mhz),
@@ -63,6 +72,7 @@ void GpuPhysics::advance(Duration age) {
     step(seconds_of(step_length));
     age_ += step_length;
   }
+  if (!plan_.empty()) asked_faults_ = plan_.at(asked_age_);
 }
 
 void GpuPhysics::set_loads(const std::vector<GpuLoad>& loads) {
@@ -74,18 +84,21 @@ void GpuPhysics::set_loads(const std::vector<GpuLoad>& loads) {
     if (known != jobs_.end())
       jobs.push_back(*known);
     else
-      jobs.emplace_back(load, available_mb, hash_text(seed_, to_string(load.attempt)));
+      jobs.emplace_back(load, available_mb, hash_text(0, to_string(load.attempt)), hash_text(seed_, to_string(load.attempt)));
   }
   jobs_ = std::move(jobs);
+  if (jobs_.empty()) leaked_mb_ = 0;
 }
 
 double GpuPhysics::energy_mj() const { return energy_mj_ + power_w_ * 1000 * seconds_of(asked_age_ - age_); }
 
 bool GpuPhysics::lost() const {
-  return fell_off_bus_ && seconds_of(asked_age_ - xid_age_) >= kLostAfterXidS;
+  const FaultState& faults = asked_faults_;
+  return faults.lost_since && (faults.silent || seconds_of(asked_age_ - *faults.lost_since) >= kLostAfterXidS);
 }
 
 void GpuPhysics::step(double dt_s) {
+  if (!plan_.empty()) faults_ = plan_.at(age_);
   energy_mj_ += power_w_ * 1000 * dt_s;  // the power shown since the last step
   const double keep = std::exp(-dt_s / 900);
   ambient_wander_c_ = ambient_wander_c_ * keep + rng_.normal(0, 0.8) * std::sqrt(1 - keep * keep);
@@ -102,15 +115,19 @@ Demand GpuPhysics::total_demand(double dt_s) {
   double weighted_intensity = 0;
   for (JobLoad& job : jobs_) {
     Demand demand = job.step(dt_s);
-    if (age_ >= faults_.jobs_stall_from) demand.compute = demand.bandwidth = 0;
+    if (faults_.jobs_stall) demand.compute = demand.bandwidth = 0;
+    if (faults_.jobs_spin) demand = {.compute = 1, .intensity = 0.08, .bandwidth = 0.02, .memory_mb = demand.memory_mb};
     total.compute += demand.compute;
     total.bandwidth += demand.bandwidth;
     total.memory_mb += demand.memory_mb;
     weighted_intensity += demand.intensity * demand.compute;
   }
   if (total.compute > 0) total.intensity = weighted_intensity / total.compute;
-  total.compute = std::min(total.compute, 1.0);
-  total.bandwidth = std::min(total.bandwidth, 1.0);
+  if (!jobs_.empty()) leaked_mb_ += faults_.leak_mb_per_min * dt_s / 60;
+  total.memory_mb += leaked_mb_;
+  const double speed = link_speed(faults_);
+  total.compute = speed * std::min(total.compute, 1.0);
+  total.bandwidth = speed * std::min(total.bandwidth, 1.0);
   total.memory_mb =
       std::min(total.memory_mb, static_cast<double>(type_.memory_total_mb - type_.memory_reserved_mb));
   return total;
@@ -132,13 +149,15 @@ void GpuPhysics::step_clock(const Demand& demand, double dt_s) {
   } else {
     const double power_cap_mhz = clock_within_power_limit(demand);
     if (power_cap_mhz < std::min(target, thermal_cap_mhz_)) throttling_mask_ |= kPowerCap;
+    if (faults_.brake_share < 1) throttling_mask_ |= kHwSlowdown | kHwPowerBrake;
     if (thermal_cap_mhz_ < target) throttling_mask_ |= kSwThermal;
     target = std::min({target, power_cap_mhz, thermal_cap_mhz_});
     if (temperature_c_ >= type_.temperature_slowdown_c) {
       target = std::min(target, 0.5 * type_.clock_max_mhz);
       throttling_mask_ |= kHwSlowdown | kHwThermal;
     }
-    if (age_ >= faults_.slow_clock_from) target *= 0.85;
+    target = std::min(target, faults_.brake_share * type_.clock_max_mhz) * faults_.clock_share;
+    if (faults_.clock_cap_mhz) target = std::min(target, std::max(*faults_.clock_cap_mhz, type_.clock_idle_mhz));
   }
   const double slew = kClockSlewMhzPerS * dt_s;
   clock_mhz_ = std::clamp(target, clock_mhz_ - slew, clock_mhz_ + slew);
@@ -158,7 +177,7 @@ double GpuPhysics::power_at(double clock_mhz, const Demand& demand) const {
   const double leakage = 1 + kLeakagePerK * std::max(0.0, temperature_c_ - 40);
   const double speed = clock_mhz / type_.clock_max_mhz;
   const double awake_w = jobs_.empty() ? 0 : 0.06 * type_.power_limit_w * speed;
-  const double dynamic_w = 0.97 * (type_.power_limit_w - type_.power_idle_w) * demand.intensity * demand.compute *
+  const double dynamic_w = 0.97 * silicon_ * (type_.power_limit_w - type_.power_idle_w) * demand.intensity * demand.compute *
                            std::pow(speed, kPowerExponent);
   return type_.power_idle_w * leakage + awake_w + dynamic_w;
 }
@@ -166,11 +185,11 @@ double GpuPhysics::power_at(double clock_mhz, const Demand& demand) const {
 // power_at() rises with the clock; bisection to a tenth of a step of the clock grid.
 double GpuPhysics::clock_within_power_limit(const Demand& demand) const {
   double high = type_.clock_max_mhz;
-  if (power_at(high, demand) <= type_.power_limit_w) return high;
+  if (power_at(high, demand) <= power_limit_w()) return high;
   double low = 0;
   while (high - low > kClockGridMhz / 10) {
     const double middle = (low + high) / 2;
-    (power_at(middle, demand) <= type_.power_limit_w ? low : high) = middle;
+    (power_at(middle, demand) <= power_limit_w() ? low : high) = middle;
   }
   return low;
 }
@@ -181,21 +200,19 @@ void GpuPhysics::step_heat(double dt_s) {
   temperature_c_ += (target - temperature_c_) * approach(dt_s, resistance * type_.thermal_capacity_j_per_k);
   const double memory_target = temperature_c_ + 3 + 9 * utilization_memory_;
   temperature_mem_c_ += (memory_target - temperature_mem_c_) * approach(dt_s, kMemoryHeatTimeS);
-  const double fan_target = std::clamp(0.3 + (temperature_c_ - 50) / 40, 0.3, 1.0);
+  const double fan_target =
+      faults_.fan_pct ? *faults_.fan_pct / 100 : std::clamp(0.3 + (temperature_c_ - 50) / 40, 0.3, 1.0);
   fan_ += (fan_target - fan_) * approach(dt_s, kFanTimeS);
 }
 
 // The air of the room: a daily swing and a slow wander.
 double GpuPhysics::ambient_c() const {
   const double day = 2 * std::numbers::pi * seconds_of(age_) / 86400;
-  return 24 + 1.5 * std::sin(day + ambient_phase_) + ambient_wander_c_;
+  return 24 + 1.5 * std::sin(day + ambient_phase_) + ambient_wander_c_ + faults_.air_added_c;
 }
 
 double GpuPhysics::resistance_k_per_w() const {
-  double blocked = 1;
-  if (age_ > faults_.cooling_lost_from)
-    blocked = 1 + 1.6 * std::min(1.0, seconds_of(age_ - faults_.cooling_lost_from) / 120);
-  return type_.thermal_resistance_k_per_w * cooling_quality_ * blocked * (1.7 - 0.7 * fan_);
+  return type_.thermal_resistance_k_per_w * cooling_quality_ * (1 + faults_.resistance_added) * (1.7 - 0.7 * fan_);
 }
 
 double GpuPhysics::equilibrium_temperature_c() const { return ambient_c() + power_w_ * resistance_k_per_w(); }
@@ -209,22 +226,30 @@ void GpuPhysics::step_errors(double dt_s) {
   const double hours = dt_s / 3600;
   if (rng_.chance(hours / kMeanHoursBetweenSingleBitErrors)) ++single_bit_errors_;
   if (rng_.chance(hours / kMeanHoursBetweenXids) && !jobs_.empty()) raise_xid(31);  // a job's invalid memory access
-  if (age_ >= faults_.double_bit_errors_from) {
-    next_double_bit_in_s_ -= dt_s;
-    if (next_double_bit_in_s_ <= 0) {
-      ++double_bit_errors_;
-      raise_xid(48);
-      next_double_bit_in_s_ = rng_.exponential(300);
-    }
-  }
-  if (age_ >= faults_.falls_off_bus_at && !fell_off_bus_) {
-    fell_off_bus_ = true;
-    raise_xid(79);
-  }
+  if (plan_.empty()) return;
+  for (const std::int64_t code : plan_.xids(xids_until_, age_)) raise_xid(code);
+  xids_until_ = age_;
+  single_bit_errors_ += events(faults_.single_bit_per_h / 3600, dt_s);
+  nvlink_errors_ += events(faults_.nvlink_errors_per_s, dt_s);
+  pcie_replays_ += events(faults_.pcie_replays_per_s, dt_s);
+  std::uint64_t double_bits = events(faults_.double_bit_per_h / 3600, dt_s);
+  if (faults_.double_bit_per_h > 0 && !std::exchange(had_double_bit_, true)) double_bits = 1;
+  if (double_bits > 0) raise_xid(48);
+  double_bit_errors_ += double_bits;
+}
+
+// Of a Poisson process: exact by exponential gaps while few, the normal approximation beyond 50.
+std::uint64_t GpuPhysics::events(double per_s, double dt_s) {
+  const double mean = per_s * dt_s;
+  if (mean <= 0) return 0;
+  if (mean > 50) return static_cast<std::uint64_t>(std::max(0.0, std::round(rng_.normal(mean, std::sqrt(mean)))));
+  std::uint64_t count = 0;
+  for (double at = rng_.exponential(1); at < mean; at += rng_.exponential(1)) ++count;
+  return count;
 }
 
 void GpuPhysics::raise_xid(std::int64_t code) {
-  if (fell_off_bus_ && code != 79) return;
+  if (faults_.lost_since && code != 79) return;
   xid_ = code;
   xid_age_ = age_;
 }

@@ -6,9 +6,9 @@
 #include <vector>
 
 #include "base/rng.h"
+#include "telemetry/simulated/fault.h"
 #include "telemetry/simulated/gpu_type.h"
 #include "telemetry/simulated/job_load.h"
-#include "telemetry/simulated/scenario.h"
 
 namespace aether {
 
@@ -19,11 +19,11 @@ class GpuPhysics {
   static constexpr Duration kFineCatchUp = std::chrono::hours(1);
   static constexpr Duration kCoarseStep = std::chrono::seconds(5);
 
-  GpuPhysics(const SimulatedGpuType& type, std::uint64_t seed, GpuFaults faults);
+  GpuPhysics(const SimulatedGpuType& type, std::uint64_t seed, FaultPlan plan = {});
 
   // `age` counts from the driver's start and never goes back.
   void advance(Duration age);
-  // Keeps the progress of loads that stay, by attempt.
+  // Keeps the progress of loads that stay, by attempt. The GPUs of one attempt work in step, whatever their seeds.
   void set_loads(const std::vector<GpuLoad>& loads);
 
   double temperature_c() const { return temperature_c_; }
@@ -32,6 +32,7 @@ class GpuPhysics {
   double utilization_memory_controller() const { return utilization_memory_; }
   double memory_used_mb() const { return memory_used_mb_; }
   double power_draw_w() const { return power_w_; }
+  double power_limit_w() const { return type_.power_limit_w * faults_.power_limit_share; }
   // Up to the age of the last advance(): the integral of power_draw_w.
   double energy_mj() const;
   double clock_mhz() const { return clock_mhz_; }
@@ -42,7 +43,11 @@ class GpuPhysics {
   std::uint64_t double_bit_errors() const { return double_bit_errors_; }
   std::optional<std::int64_t> xid() const { return xid_; }
   Duration xid_age() const { return xid_age_; }  // when, in ages of the driver
+  std::uint64_t nvlink_errors() const { return nvlink_errors_; }
+  std::uint64_t pcie_replays() const { return pcie_replays_; }
   bool lost() const;
+  // At the age of the last advance().
+  const FaultState& faults() const { return asked_faults_; }
 
   // Where the temperature goes if the power stays.
   double equilibrium_temperature_c() const;
@@ -55,6 +60,7 @@ class GpuPhysics {
   void step_heat(double dt_s);
   void step_memory(const Demand& demand, double dt_s);
   void step_errors(double dt_s);
+  std::uint64_t events(double per_s, double dt_s);
   void raise_xid(std::int64_t code);
   double power_at(double clock_mhz, const Demand& demand) const;
   double clock_within_power_limit(const Demand& demand) const;
@@ -63,10 +69,12 @@ class GpuPhysics {
 
   const SimulatedGpuType& type_;
   const std::uint64_t seed_;
-  const GpuFaults faults_;
+  const FaultPlan plan_;
+  FaultState faults_, asked_faults_;  // at age_, at asked_age_
   Rng rng_;
   const double cooling_quality_;   // above 1: a worse mounted heat sink
   const double ambient_phase_;
+  const double silicon_;           // power that the same work draws on this chip, against others of its type
   std::vector<JobLoad> jobs_;
 
   Duration age_{0};                // of the state
@@ -85,8 +93,10 @@ class GpuPhysics {
   std::uint64_t throttling_mask_ = 0x1;
   std::uint64_t single_bit_errors_ = 0;
   std::uint64_t double_bit_errors_ = 0;
-  double next_double_bit_in_s_ = 0;
-  bool fell_off_bus_ = false;
+  std::uint64_t nvlink_errors_ = 0, pcie_replays_ = 0;
+  bool had_double_bit_ = false;
+  double leaked_mb_ = 0;
+  Duration xids_until_{-1};
   std::optional<std::int64_t> xid_;
   Duration xid_age_{0};
 };

@@ -15,6 +15,11 @@ GpuLoad load_of(JobType type, int number = 1, std::int64_t memory_mb = 0) {
   return GpuLoad{GpuUuid("GPU-x"), AttemptId{JobId("job" + std::to_string(number)), 1}, type, memory_mb};
 }
 
+FaultPlan fault(FaultKind kind, Duration from) {
+  const FaultKindInfo& info = info_of(kind);
+  return FaultPlan(std::vector{Fault{.kind = kind, .level = info.level, .from = from, .ramp = seconds(info.ramp_s)}}, 0);
+}
+
 class GpuPhysicsTest : public testing::TestWithParam<std::string> {
  protected:
   const SimulatedGpuType& type = *find_simulated_gpu_type(GetParam());
@@ -172,8 +177,8 @@ TEST_P(GpuPhysicsTest, BoundsHoldForADay) {
 }
 
 TEST_P(GpuPhysicsTest, LostCoolingThrottlesByTemperatureAndCostsPower) {
-  GpuPhysics healthy(type, 7, {}), blocked(type, 7, {.cooling_lost_from = seconds(20)});
-  for (GpuPhysics* each : {&healthy, &blocked}) each->set_loads({load_of(JobType::kTraining)});
+  GpuPhysics healthy(type, 7, {}), blocked(type, 7, fault(FaultKind::kCoolingLoss, seconds(20)));
+  for (GpuPhysics* each : {&healthy, &blocked}) each->set_loads({load_of(JobType::kTraining, 2)});
   double healthy_mhz = 0, blocked_mhz = 0, hottest_c = 0;
   int throttled = 0;
   for (int i = 0; i < 1800; ++i) {
@@ -209,7 +214,7 @@ TEST(GpuPhysicsPowerCap, HeavyTrainingOnSomeSeedMeetsTheLimit) {
   int capped = 0;
   for (std::uint64_t seed = 1; seed <= 20; ++seed) {
     GpuPhysics gpu(type, seed, {});
-    gpu.set_loads({load_of(JobType::kTraining)});
+    gpu.set_loads({load_of(JobType::kTraining, static_cast<int>(seed))});
     gpu.advance(minutes(2));
     if ((gpu.throttling_mask() & 0x4) == 0) continue;
     ++capped;
@@ -221,7 +226,7 @@ TEST(GpuPhysicsPowerCap, HeavyTrainingOnSomeSeedMeetsTheLimit) {
 }
 
 TEST(GpuPhysicsFaults, DoubleBitErrorsBeginAtTheirOnset) {
-  GpuPhysics gpu(*find_simulated_gpu_type("h100"), 7, {.double_bit_errors_from = seconds(60)});
+  GpuPhysics gpu(*find_simulated_gpu_type("h100"), 7, fault(FaultKind::kDoubleBitErrors, seconds(60)));
   gpu.advance(seconds(59));
   EXPECT_EQ(gpu.double_bit_errors(), 0u);
   gpu.advance(seconds(61));
@@ -232,7 +237,7 @@ TEST(GpuPhysicsFaults, DoubleBitErrorsBeginAtTheirOnset) {
 }
 
 TEST(GpuPhysicsFaults, StalledJobsKeepTheirMemory) {
-  GpuPhysics gpu(*find_simulated_gpu_type("h100"), 7, {.jobs_stall_from = seconds(120)});
+  GpuPhysics gpu(*find_simulated_gpu_type("h100"), 7, fault(FaultKind::kJobStall, seconds(120)));
   gpu.set_loads({load_of(JobType::kTraining, 1, 20000)});
   gpu.advance(seconds(119));
   EXPECT_GT(gpu.utilization(), 0.2);
@@ -241,9 +246,51 @@ TEST(GpuPhysicsFaults, StalledJobsKeepTheirMemory) {
   EXPECT_GT(gpu.memory_used_mb(), 20000);
 }
 
+TEST(GpuPhysicsJobs, TheGpusOfAJobWorkInStepAndThoseOfOtherJobsDoNot) {
+  const SimulatedGpuType& type = *find_simulated_gpu_type("h100");
+  GpuPhysics one(type, 1, {}), peer(type, 2, {}), other(type, 2, {});
+  one.set_loads({load_of(JobType::kTraining, 1)});
+  peer.set_loads({load_of(JobType::kTraining, 1)});
+  other.set_loads({load_of(JobType::kTraining, 2)});
+  double apart_peer = 0, apart_other = 0;
+  for (int i = 1; i <= 1200; ++i) {
+    for (GpuPhysics* gpu : {&one, &peer, &other}) gpu->advance(seconds(i));
+    apart_peer = std::max(apart_peer, std::abs(one.utilization() - peer.utilization()));
+    apart_other = std::max(apart_other, std::abs(one.utilization() - other.utilization()));
+  }
+  EXPECT_LT(apart_peer, 0.15);
+  EXPECT_GT(apart_other, 0.4);
+}
+
+// What each kind does to the readings; levels are the defaults.
+TEST(GpuPhysicsFaults, EachHasItsMark) {
+  const SimulatedGpuType& type = *find_simulated_gpu_type("h100");
+  const auto after = [&](FaultPlan plan) {
+    GpuPhysics gpu(type, 3, std::move(plan));
+    gpu.set_loads({load_of(JobType::kTraining, 1, 20000)});
+    gpu.advance(minutes(30));
+    return gpu;
+  };
+  const GpuPhysics healthy = after({});
+  EXPECT_GT(after(fault(FaultKind::kHotAir, {})).temperature_c(), healthy.temperature_c() + 5);
+  EXPECT_GT(after(fault(FaultKind::kFanFailure, {})).temperature_c(), healthy.temperature_c() + 5);
+  EXPECT_EQ(std::lround(after(fault(FaultKind::kFanFailure, {})).fan_speed_pct()), 0);
+  EXPECT_EQ(after(fault(FaultKind::kPowerBrake, {})).throttling_mask() & 0x88, 0x88u);
+  EXPECT_LE(after(fault(FaultKind::kPowerCap, {})).power_draw_w(), 0.6 * type.power_limit_w * 1.001);
+  EXPECT_LE(after(fault(FaultKind::kStuckClock, {})).clock_mhz(), 345);
+  EXPECT_GT(after(fault(FaultKind::kEccGrowth, {})).single_bit_errors(), 30u);
+  EXPECT_GT(after(fault(FaultKind::kNvlinkErrors, {})).nvlink_errors(), 80000u);
+  EXPECT_GT(after(fault(FaultKind::kPcieReplays, {})).pcie_replays(), 3000u);
+  EXPECT_LT(after(fault(FaultKind::kPcieDegraded, {})).energy_mj(), 0.9 * healthy.energy_mj());
+  EXPECT_NEAR(after(fault(FaultKind::kMemoryLeak, {})).memory_used_mb(), healthy.memory_used_mb() + 15000, 10);
+  const GpuPhysics spinning = after(fault(FaultKind::kJobSpin, {}));
+  EXPECT_EQ(spinning.utilization(), 1);
+  EXPECT_LT(spinning.power_draw_w(), 0.35 * type.power_limit_w);
+}
+
 TEST(GpuPhysicsFaults, SlowClockShowsNoReason) {
   const SimulatedGpuType& type = *find_simulated_gpu_type("h100");
-  GpuPhysics normal(type, 3, {}), slow(type, 3, {.slow_clock_from = seconds(30)});
+  GpuPhysics normal(type, 3, {}), slow(type, 3, fault(FaultKind::kSlowClock, seconds(30)));
   for (GpuPhysics* each : {&normal, &slow}) {
     each->set_loads({load_of(JobType::kTraining)});
     each->advance(minutes(3));

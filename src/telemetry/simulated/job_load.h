@@ -14,11 +14,13 @@ struct Demand {
   double memory_mb = 0;
 };
 
-// Training: some seconds of loading, then epochs of steady high use; each ends with a dip for validation.
-// Inference: bursts and lulls of requests. Both reserve their memory soon after the start.
+// Training: some seconds of loading, then epochs of steady high use; each ends with a dip for validation, and about
+// every half hour the job stops to write a checkpoint. Inference: bursts and lulls of requests. Both reserve their memory
+// soon after the start; in the first minutes the allocator may take a little more in steps.
 class JobLoad {
  public:
-  JobLoad(const GpuLoad& load, std::int64_t memory_available_mb, std::uint64_t seed);
+  // The same `job_seed` gives the same course of work: the GPUs of a job go in step. `own_seed` adds this GPU's noise.
+  JobLoad(const GpuLoad& load, std::int64_t memory_available_mb, std::uint64_t job_seed, std::uint64_t own_seed);
 
   const GpuLoad& load() const { return load_; }
   Demand step(double dt_s);
@@ -28,7 +30,9 @@ class JobLoad {
   double inference_compute(double dt_s);
 
   GpuLoad load_;
-  Rng rng_;
+  Rng rng_;                 // drawn from once per phase, so that the GPUs of a job stay in step
+  Rng noise_;
+  double share_ = 1;        // of the work, in a job that divides it unevenly
   double memory_target_mb_;
   double age_s_ = 0;
   double warm_up_s_;
@@ -37,8 +41,10 @@ class JobLoad {
   double bandwidth_per_compute_;
   double phase_left_s_ = 0; // of the epoch, validation, burst or lull
   double epoch_s_;
-  bool busy_phase_ = false;
+  bool busy_phase_ = false, saving_ = false;
   double wander_ = 0;       // slow noise around the level
+  double checkpoint_in_s_;
+  double growth_;           // of memory, by steps
 };
 
 }  // namespace aether

@@ -2,52 +2,17 @@
 
 #include <array>
 #include <charconv>
+#include <filesystem>
 #include <optional>
 
 #include <fmt/format.h>
 
+#include "base/files.h"
 #include "base/names.h"
 #include "telemetry/simulated/gpu_type.h"
 
 namespace aether {
 namespace {
-
-using std::chrono::seconds;
-
-constexpr int kMaxSimulatedGpus = 64;
-
-GpuFaults no_faults(int) { return {}; }
-
-GpuFaults hot(int gpu_index) {
-  return gpu_index == 1 ? GpuFaults{.cooling_lost_from = seconds(20)} : GpuFaults{};
-}
-GpuFaults ecc(int gpu_index) {
-  return gpu_index == 2 ? GpuFaults{.double_bit_errors_from = seconds(60)} : GpuFaults{};
-}
-GpuFaults xid(int gpu_index) {
-  return gpu_index == 3 ? GpuFaults{.falls_off_bus_at = seconds(60)} : GpuFaults{};
-}
-GpuFaults idle(int) { return {.jobs_stall_from = seconds(120)}; }
-
-GpuFaults sick(int gpu_index) {
-  switch (gpu_index) {
-    case 0: return {.unanswered_reads = 0.1};
-    case 1: return {.cooling_lost_from = seconds(20)};
-    case 2: return {.double_bit_errors_from = seconds(60)};
-    case 3: return {.slow_clock_from = seconds(30)};
-    default: return {};
-  }
-}
-
-constexpr std::array kScenarios = {
-    Scenario{"none", "nothing goes wrong but the rare errors of any fleet", 1, no_faults},
-    Scenario{"hot", "GPU 1 loses its cooling: it overheats and throttles", 2, hot},
-    Scenario{"ecc", "GPU 2 gets double-bit memory errors", 3, ecc},
-    Scenario{"xid", "GPU 3 falls off the bus after a minute (XID 79) and is lost", 4, xid},
-    Scenario{"idle", "jobs stop computing after two minutes and keep their GPUs", 1, idle},
-    Scenario{"sick", "GPU 0 answers nine times of ten, 1 overheats, 2 has memory errors, 3 is slow without a reason", 4,
-             sick},
-};
 
 template <class Range, class Name>
 std::string joined(const Range& range, Name name) {
@@ -77,10 +42,9 @@ tl::unexpected<Error> bad(std::string message) {
 }
 
 Result<void> set_scenario(SimulatedOptions& options, std::string_view value) {
-  if (!find_scenario(value))
-    return bad(fmt::format("no scenario '{}'; there are: {}", value,
-                           joined(kScenarios, [](const Scenario& scenario) { return scenario.name; })));
-  options.scenario = value;
+  auto scenario = load_scenario(std::string(value));
+  if (!scenario) return bad(scenario.error().message);
+  options.scenario = *std::move(scenario);
   return {};
 }
 
@@ -112,12 +76,27 @@ Result<void> set_option(SimulatedOptions& options, std::string_view key, std::st
 
 }  // namespace
 
-std::span<const Scenario> scenarios() { return kScenarios; }
-
-const Scenario* find_scenario(std::string_view name) {
-  for (const Scenario& scenario : kScenarios)
-    if (scenario.name == name) return &scenario;
-  return nullptr;
+Result<Scenario> load_scenario(const std::string& name_or_path) {
+  if (name_or_path.find('/') != std::string::npos || name_or_path.ends_with(".toml")) {
+    std::error_code ignored;
+    if (!std::filesystem::is_regular_file(name_or_path, ignored))
+      return fail(ErrorCode::kNotFound, fmt::format("scenario file {}: there is no such file", name_or_path));
+    if (std::filesystem::file_size(name_or_path, ignored) > kMaxScenarioBytes)
+      return fail(ErrorCode::kInvalidArgument, fmt::format("{}: more than {} bytes", name_or_path, kMaxScenarioBytes));
+    const auto text = read_file(name_or_path);
+    if (!text) return fail(text.error());
+    return parse_scenario(*text, name_or_path);
+  }
+  if (name_or_path == "none") return Scenario{};
+  for (const ShippedScenario& shipped : shipped_scenarios())
+    if (shipped.name == name_or_path) return parse_scenario(shipped.text, name_or_path);
+  std::vector<std::string> names = {"none"};
+  for (const ShippedScenario& shipped : shipped_scenarios()) names.emplace_back(shipped.name);
+  const std::string near = nearest_name(name_or_path, names);
+  return fail(ErrorCode::kInvalidArgument,
+              fmt::format("no scenario '{}'{}; there are: {}; or give the path of a file", name_or_path,
+                          near.empty() ? "" : fmt::format(", did you mean '{}'?", near),
+                          joined(names, [](const std::string& name) { return name; })));
 }
 
 Result<SimulatedOptions> parse_simulated(std::string_view text) {
@@ -138,9 +117,9 @@ Result<SimulatedOptions> parse_simulated(std::string_view text) {
     const std::string_view key = take_part(value, '=');
     AETHER_TRY(set_option(options, key, value));
   }
-  const int needed = find_scenario(options.scenario)->gpus_needed;
+  const int needed = options.scenario.gpus_needed;
   if (options.gpus < needed)
-    return bad(fmt::format("scenario {} needs at least {} GPUs, {} asked for", options.scenario, needed, options.gpus));
+    return bad(fmt::format("scenario {} needs at least {} GPUs, {} asked for", options.scenario.name, needed, options.gpus));
   return options;
 }
 

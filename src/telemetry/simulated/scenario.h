@@ -1,46 +1,37 @@
 #pragma once
-// What goes wrong on simulated GPUs, and the text that asks for it: "simulated:8,seed=7,scenario=hot,model=h100".
+// The text that asks for simulated GPUs: "simulated:8,seed=7,scenario=hot,model=h100", and the scenarios shipped with
+// Aether, which are compiled in.
 #include <cstdint>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "base/clock.h"
 #include "base/result.h"
+#include "telemetry/simulated/scenario_file.h"
 
 namespace aether {
 
 struct SimulatedOptions {
-  int gpus = 4;  // 1..64
+  int gpus = 4;  // 1..kMaxSimulatedGpus
   std::uint64_t seed = 1;
   // Keys of simulated_gpu_types(), given to the GPUs in turn; empty = h100.
   std::vector<std::string> models = {};
-  std::string scenario = "none";
+  Scenario scenario = {};
 };
 
-// The faults of one GPU. Onsets count from the driver's start; a fault without onset never comes.
-struct GpuFaults {
-  static constexpr Duration kNever = Duration::max();
-  Duration cooling_lost_from = kNever;     // over the two minutes after, the heat sink works ever worse
-  Duration double_bit_errors_from = kNever;  // one at once, then one about every five minutes
-  Duration falls_off_bus_at = kNever;      // XID 79, lost three seconds later
-  Duration jobs_stall_from = kNever;       // jobs keep their memory and compute nothing
-  Duration slow_clock_from = kNever;       // 15 % less clock, no reason shown
-  double unanswered_reads = 0;             // share of reads that give no reading
+struct ShippedScenario {
+  std::string_view name;   // "hot"
+  std::string_view text;   // of deploy/scenarios/hot.toml
 };
+// By name. "none" is not among them: it has no faults.
+std::span<const ShippedScenario> shipped_scenarios();
 
-struct Scenario {
-  std::string_view name;
-  std::string_view description;
-  int gpus_needed;
-  GpuFaults (*faults)(int gpu_index);
-};
-std::span<const Scenario> scenarios();
-// Null when there is none of that name.
-const Scenario* find_scenario(std::string_view name);
+// A shipped scenario's name, "none", or the path of a file, which has a '/' or ends in ".toml".
+Result<Scenario> load_scenario(const std::string& name_or_path);
 
-// "simulated:N[,seed=S][,scenario=NAME][,model=KEY+KEY...]". The message of an error lists what is known.
+// "simulated:N[,seed=S][,scenario=NAME|FILE][,model=KEY+KEY...]"; reads the file. The message of an error lists what is
+// known.
 Result<SimulatedOptions> parse_simulated(std::string_view text);
 
 }  // namespace aether

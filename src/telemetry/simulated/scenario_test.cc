@@ -24,7 +24,8 @@ TEST(ParseSimulated, ReadsAllSettings) {
   ASSERT_TRUE(options) << options.error().message;
   EXPECT_EQ(options->gpus, 8);
   EXPECT_EQ(options->seed, 7u);
-  EXPECT_EQ(options->scenario, "hot");
+  EXPECT_EQ(options->scenario.name, "hot");
+  EXPECT_FALSE(options->scenario.faults.empty());
   EXPECT_EQ(options->models, (std::vector<std::string>{"h100", "t4"}));
 }
 
@@ -32,13 +33,14 @@ TEST(ParseSimulated, DefaultsHold) {
   const auto options = parse_simulated("simulated");
   ASSERT_TRUE(options);
   EXPECT_EQ(options->gpus, SimulatedOptions{}.gpus);
-  EXPECT_EQ(options->scenario, "none");
+  EXPECT_EQ(options->scenario.name, "none");
+  EXPECT_TRUE(options->scenario.faults.empty());
   EXPECT_TRUE(options->models.empty());
 }
 
 TEST(ParseSimulated, UnknownScenarioListsTheKnownOnes) {
   const std::string message = message_of("simulated:8,scenario=warm");
-  for (const Scenario& scenario : scenarios()) EXPECT_THAT(message, HasSubstr(std::string(scenario.name)));
+  for (const ShippedScenario& shipped : shipped_scenarios()) EXPECT_THAT(message, HasSubstr(std::string(shipped.name)));
 }
 
 TEST(ParseSimulated, UnknownModelListsTheKnownOnes) {

@@ -167,6 +167,90 @@ TEST_F(SimulatedGpuDriverTest, ScenarioEccCountsOnGpuTwoAlone) {
     EXPECT_EQ(*read(driver, gpu).ecc_dbe_volatile_total > 0, gpu.gpu_index == 2) << gpu.gpu_index;
 }
 
+class FaultOfTheMeasurement : public testing::Test {
+ protected:
+  // One GPU under a training job; the fault is there from the second minute on.
+  explicit FaultOfTheMeasurement() {}
+  void open(const std::string& fault) {
+    SimulatedOptions options{.gpus = 1};
+    options.scenario = parse_scenario("[[fault]]\nfrom = \"2m\"\n" + fault, "test").value();
+    driver = std::make_unique<SimulatedGpuDriver>(options, NodeId("n"), clock, [this](Duration time) { clock.advance(time); });
+    gpu = driver->enumerate()->front().gpu_uuid;
+    driver->set_loads({{gpu, {JobId("j"), 1}, JobType::kTraining, 0}});
+    clock.advance(seconds(110));
+    before = driver->read(gpu).value();
+    clock.advance(seconds(60));
+  }
+  ManualClock clock;
+  std::unique_ptr<SimulatedGpuDriver> driver;
+  GpuUuid gpu;
+  GpuSample before;
+};
+
+TEST_F(FaultOfTheMeasurement, MissingValuesAreAbsentAndTheOthersStay) {
+  open("kind = \"missing_values\"\nmetrics = [\"power_draw_w\", \"throttling_reasons_mask\"]\n");
+  const GpuSample sample = driver->read(gpu).value();
+  EXPECT_FALSE(sample.power_draw_w);
+  EXPECT_FALSE(sample.throttling_reasons);
+  EXPECT_TRUE(sample.temperature_c);
+  EXPECT_EQ(sample.performance_state, before.performance_state);
+  EXPECT_EQ(sample.gpu_name, before.gpu_name);
+}
+
+TEST_F(FaultOfTheMeasurement, StuckValuesStayAndASlowReadingTakesItsTime) {
+  open("kind = \"stuck_values\"\n[[fault]]\nkind = \"slow_reads\"\nramp = \"0s\"\nread_ms = 700\n");
+  const GpuSample first = driver->read(gpu).value();
+  const Mono start = clock.mono();
+  EXPECT_EQ(driver->read(gpu).value(), first);
+  EXPECT_EQ(clock.mono() - start, milliseconds(700));
+}
+
+TEST_F(FaultOfTheMeasurement, ASensorFlapsOrSticksAlone) {
+  open("kind = \"flapping_sensor\"\n");
+  double low = 200, high = 0;
+  for (int i = 0; i < 60; ++i) {
+    clock.advance(seconds(1));
+    const double shown = *driver->read(gpu)->temperature_c;
+    low = std::min(low, shown);
+    high = std::max(high, shown);
+  }
+  EXPECT_GT(high - low, 30);
+  open("kind = \"stuck_sensor\"\n");
+  const GpuSample one = driver->read(gpu).value();
+  driver->set_loads({});
+  clock.advance(minutes(5));
+  const GpuSample two = driver->read(gpu).value();
+  EXPECT_EQ(two.temperature_c, one.temperature_c);
+  EXPECT_LT(*two.power_draw_w, *one.power_draw_w);
+}
+
+TEST_F(FaultOfTheMeasurement, AReloadedDriverIsAwayAndItsCountersBeginAnew) {
+  open("kind = \"driver_reload\"\nfor = \"100s\"\n");
+  EXPECT_EQ(driver->read(gpu).error().code, ErrorCode::kUnavailable);
+  EXPECT_EQ(driver->enumerate().error().code, ErrorCode::kUnavailable);
+  clock.advance(seconds(60));
+  EXPECT_TRUE(driver->enumerate());
+  EXPECT_LT(*driver->read(gpu)->energy_total_mj, *before.energy_total_mj);
+}
+
+TEST_F(FaultOfTheMeasurement, AHangGivesNoReadingAndASilentLossLosesTheGpu) {
+  open("kind = \"hang\"\n");
+  EXPECT_EQ(driver->read(gpu).error().code, ErrorCode::kUnavailable);
+  open("kind = \"silent_loss\"\n");
+  EXPECT_EQ(driver->read(gpu).error().code, ErrorCode::kNotFound);
+  EXPECT_TRUE(driver->enumerate()->empty());
+}
+
+TEST_F(FaultOfTheMeasurement, LinksAndRowsShowInTheDetail) {
+  open("kind = \"pcie_degraded\"\nramp = \"0s\"\n[[fault]]\nkind = \"row_remap_failure\"\n[[fault]]\nkind = \"nvlink_errors\"\n");
+  ASSERT_TRUE(driver->read(gpu));
+  const GpuDetail detail = driver->detail(gpu).value();
+  EXPECT_EQ(detail.get(GpuDetailField::kPcieLinkWidth), 4);
+  EXPECT_EQ(detail.get(GpuDetailField::kRemappedRowsFailure), 1);
+  EXPECT_GT(detail.get(GpuDetailField::kNvlinkCrcFlitErrors), 1000);
+  EXPECT_FALSE(driver->detail(GpuUuid("GPU-none")));
+}
+
 TEST_F(SimulatedGpuDriverTest, ScenarioSickLeavesReadsUnansweredNowAndThen) {
   auto driver = make("simulated:4,scenario=sick");
   const auto gpus = driver.enumerate().value();

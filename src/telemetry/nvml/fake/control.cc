@@ -12,6 +12,7 @@ void Control::refresh() {
   struct stat status {};
   if (!path || stat(path, &status) != 0) {
     settings_.clear();
+    scenario_.clear();
     seen_size_ = -1;
     return;
   }
@@ -27,6 +28,7 @@ void Control::refresh() {
     if (line.empty() || line.front() == '#' || space == std::string::npos) continue;
     settings_[line.substr(0, space)] = line.substr(space + 1);
   }
+  scenario_ = text("scenario", "");
 }
 
 std::string Control::text(const std::string& key, const std::string& otherwise) const {

@@ -16,6 +16,7 @@
 //   gpu.1.temperature_c 87            any value below, see fake_nvml.cc
 //   gpu.0.sentinel memory,pstate      what these calls answer is a blank
 //   gpu.0.processes 1234:512,77:100   pid:MiB                     process_stride 32
+//   scenario hot                      values, losses, hangs and XIDs as a scenario file says: test_scenario.h
 //   xid.3 79                          one event; another with another text: "xid.3 79 again"; xid.3 dbe = double-bit ECC
 #include <cstdint>
 #include <map>
@@ -32,9 +33,11 @@ class Control {
   std::int64_t number(const std::string& key, std::int64_t otherwise) const;
   bool off(const std::string& key) const { return text(key, "") == "off"; }
   bool empty() const { return settings_.empty(); }
+  const std::string& scenario() const { return scenario_; }  // empty: none is played
 
  private:
   std::map<std::string, std::string> settings_;
+  std::string scenario_;
   std::int64_t seen_time_ns_ = 0;
   std::int64_t seen_size_ = -1;
   std::uint64_t seen_inode_ = 0;

@@ -4,8 +4,10 @@
 //
 // FAKE_NVML_BRANCH names the header whose functions it has: 130 all; 110 those of 2020; 0 one without a function that
 // every driver has.
+#include <cstdlib>
 #include <string>
 
+#include "telemetry/nvml/fake/test_scenario.h"
 #include "telemetry/nvml/fake/world.h"
 
 using namespace fake_nvml;
@@ -266,13 +268,19 @@ int nvmlDeviceGetSupportedEventTypes(void* device, unsigned long long* out) {
   return 0;
 }
 
+// The newest event of a GPU as text that begins with its number; another text is another event.
+static std::string event_of(int gpu) {
+  const std::string told = control.text("xid." + std::to_string(gpu), "");
+  return told.empty() && !control.empty() ? played_xid(gpu) : told;
+}
+
 int nvmlDeviceRegisterEvents(void* device, unsigned long long mask, void* set) {
   int gpu = 0;
   if (const int code = enter("nvmlDeviceRegisterEvents", device, gpu)) return code;
   if ((mask & 0x8) == 0) return 2;
   auto& events = *static_cast<EventSet*>(set);
   events.gpus.insert(gpu);
-  events.seen[static_cast<std::size_t>(gpu)] = control.text("xid." + std::to_string(gpu), "");
+  events.seen[static_cast<std::size_t>(gpu)] = event_of(gpu);
   return 0;
 }
 
@@ -282,7 +290,7 @@ int nvmlEventSetWait_v2(void* set, void* data, unsigned) {
   if (const std::int64_t code = control.number("wait.error", 0)) return static_cast<int>(code);
   auto& events = *static_cast<EventSet*>(set);
   for (const int gpu : events.gpus) {
-    const std::string key = "xid." + std::to_string(gpu), present = control.text(key, "");
+    const std::string present = event_of(gpu);
     std::string& seen = events.seen[static_cast<std::size_t>(gpu)];
     if (present == seen) continue;
     seen = present;
@@ -290,7 +298,7 @@ int nvmlEventSetWait_v2(void* set, void* data, unsigned) {
     put<void*>(data, 0, &handles[static_cast<std::size_t>(generation % 2)][static_cast<std::size_t>(gpu)]);
     const bool double_bit = present.starts_with("dbe");
     put<std::uint64_t>(data, 8, double_bit ? 0x2 : 0x8);
-    put<std::int64_t>(data, 16, double_bit ? 0 : control.number(key, 0));
+    put<std::int64_t>(data, 16, double_bit ? 0 : std::strtoll(present.c_str(), nullptr, 10));
     put<std::uint32_t>(data, 24, 0xFFFFFFFF);
     put<std::uint32_t>(data, 28, 0xFFFFFFFF);
     return 0;

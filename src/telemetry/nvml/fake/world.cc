@@ -1,5 +1,7 @@
 #include "telemetry/nvml/fake/world.h"
 
+#include "telemetry/nvml/fake/test_scenario.h"
+
 #include <unistd.h>
 
 #include <cstdlib>
@@ -22,11 +24,15 @@ int gpu_of(void* device) {
 std::string key_of(int gpu, const std::string& name) { return "gpu." + std::to_string(gpu) + "." + name; }
 
 std::int64_t value(int gpu, const char* name, std::int64_t otherwise) {
-  return control.empty() ? otherwise : control.number(key_of(gpu, name), otherwise);
+  if (control.empty()) return otherwise;
+  if (control.text(key_of(gpu, name), "").empty())
+    if (const auto played = played_value(gpu, name)) return *played;
+  return control.number(key_of(gpu, name), otherwise);
 }
 
 bool blank(int gpu, const std::string& what) {
   if (control.empty()) return false;
+  if (played_blank(gpu, what)) return true;
   return ("," + control.text(key_of(gpu, "sentinel"), "") + ",").find("," + what + ",") != std::string::npos;
 }
 
@@ -49,6 +55,7 @@ int enter(const char* function) {
   if (init_count == 0) return 1;
   if (control.empty()) return 0;
   if (control.off(std::string("symbol.") + function)) return 13;
+  if (const int code = played_code(-1, function)) return code;
   return static_cast<int>(control.number(std::string("all.error.") + function, control.number("all.error", 0)));
 }
 
@@ -58,6 +65,8 @@ int enter(const char* function, void* device, int& gpu) {
   if (gpu < 0) return 2;
   if (control.empty()) return 0;
   hang_or_crash(key_of(gpu, ""), function);
+  for (; played_hang(gpu); control.refresh()) usleep(2000);
+  if (const int code = played_code(gpu, function)) return code;
   const std::int64_t all = control.number(key_of(gpu, "error"), 0);
   return static_cast<int>(control.number(key_of(gpu, std::string("error.") + function), all));
 }

@@ -6,7 +6,7 @@
 #include <sstream>
 
 #include "agent/metrics_text.h"
-#include "apps/roles.h"
+#include "apps/agent_role.h"
 #include "base/files.h"
 
 namespace aether::apps {

@@ -233,6 +233,14 @@ void write_mig(TextWriter& out, const MetricsInput& input, const MetricsOptions&
   family("aether_gpu_mig_tensor_active_ratio", "Share of the time that its tensor pipes were active.", [&](const MigInstance& mig) { return ratio(mig.tensor_active_pct); });
 }
 
+void write_foreign(TextWriter& out, const MetricsInput& input, const MetricsOptions& options) {
+  out.family("aether_gpu_foreign_processes", kGauge, "Processes on the GPU that Aether did not start.");
+  for (const Agent::KnownGpu& gpu : input.gpus)
+    if (const auto known = input.foreign_processes.find(gpu.info.gpu_uuid);
+        known != input.foreign_processes.end() && find_fresh(input, options, gpu.info.gpu_uuid))
+      out.line(GpuFamilies::labels_of(gpu.info), static_cast<double>(known->second));
+}
+
 void write_xids(TextWriter& out, const MetricsInput& input) {
   const auto index_of = [&](const GpuUuid& uuid) {
     for (const Agent::KnownGpu& gpu : input.gpus)
@@ -317,6 +325,7 @@ std::string metrics_text(const MetricsInput& input, const MetricsOptions& option
   write_links(gpus);
   write_errors(gpus);
   write_mig(out, input, options);
+  write_foreign(out, input, options);
   write_xids(out, input);
   write_agent(out, input);
   write_driver(out, input);

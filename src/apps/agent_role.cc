@@ -50,6 +50,7 @@ Result<std::unique_ptr<AgentRole>> AgentRole::open(const Settings& settings, con
   options.spool.directory = settings.state_dir + "/spool";
   options.spool.max_bytes = static_cast<std::uint64_t>(settings.spool_mb) << 20;
   options.answer_timeout = 3 * options.heartbeat_interval + std::chrono::seconds(2);
+  options.health_file = settings.state_dir + "/gpu_faults";
   options.leader_file = settings.state_dir + "/leader_epoch";
   role->agent_ = std::make_unique<Agent>(std::move(options), *role->gpus_.driver, role->gpus_.loads, *role->runner_, bus, clock);
   register_agent_metrics(*role->server_, settings, {*role->agent_, bus, clock, host_name()});

@@ -105,6 +105,7 @@ int run_worker(int socket, const WorkerOptions& options) {
 int worker_main(int argc, char** argv) {
   prctl(PR_SET_NAME, "aether-nvml");
   mallopt(M_ARENA_MAX, 1);
+  prctl(PR_SET_PDEATHSIG, SIGKILL);  // also when this process is stopped and can't see its socket close
   signal(SIGPIPE, SIG_IGN);
   const rlimit no_core{0, 0};
   setrlimit(RLIMIT_CORE, &no_core);

@@ -16,33 +16,15 @@ done
 [ "$(id -u)" = 0 ] || { echo "run it as root: jobs and Slurm's daemons change their account" >&2; exit 2; }
 [ -x "$bin/aether" ] || { echo "no $bin/aether; build it with: cmake --build --preset release --target aether aether-shim" >&2; exit 2; }
 
-work=$(mktemp -d /tmp/aether-dispatch-XXXXXX)
+. bench/lib.sh
+make_work dispatch
 chmod 0755 "$work"
 mkdir -m 0777 "$work/out"
-pids=()
-finish() {
-  local pid
-  for pid in "${pids[@]}"; do kill "$pid" 2>/dev/null || true; done
-  for pid in "${pids[@]}"; do
-    for _ in $(seq 50); do kill -0 "$pid" 2>/dev/null || break; sleep 0.1; done
-    kill -9 "$pid" 2>/dev/null || true
-  done
-  rm -rf "$work"
-}
-trap finish EXIT
-
 now() { date +%s.%N; }
 rate() { awk -v n="$1" -v a="$2" -v b="$3" 'BEGIN { printf "%.1f", n / (b - a) }'; }
 # Nearest rank of the milliseconds on stdin.
 percentile() { sort -n | awk -v p="$1" '{ v[NR] = $1 } END { k = int(NR * p); if (k < NR * p) k++; printf "%.1f", v[k] }'; }
 elapsed_ms() { awk -v a="$1" -v b="$2" 'BEGIN { print (b - a) * 1000 }'; }
-wait_for() {  # seconds, command
-  local until=$((SECONDS + $1)); shift
-  until "$@" >/dev/null 2>&1; do
-    [ $SECONDS -lt "$until" ] || { echo "waited too long for: $*" >&2; exit 1; }
-    sleep 0.05
-  done
-}
 # Asks four times a second: whoever asks takes time from the jobs.
 wait_until_idle() {  # command
   local until=$((SECONDS + 600))
@@ -58,8 +40,8 @@ wait_until_idle() {  # command
   --listen-ai 127.0.0.1:0 --listen-metrics 127.0.0.1:0 --node n1 --gpus simulated:8,seed=7 --executor-run-as nobody \
   >"$work/aether.log" 2>&1 &
 pids+=($!)
-wait_for 60 grep -q '"event":"ready"' "$work/aether.log"
-ready=$(grep -m1 '"event":"ready"' "$work/aether.log")
+wait_for 60 ready_line "$work/aether.log"
+ready=$(ready_line "$work/aether.log")
 api=$(jq -r .api <<<"$ready")
 token=$(cat "$(jq -r .token_file <<<"$ready")")
 

@@ -127,8 +127,8 @@ install_programs() {
   local bin=$HOME/.local/bin
   [ "$(id -u)" = 0 ] && bin=/usr/local/bin
   mkdir -p "$bin"
-  ln -sfn "$ROOT/build/release/bin/aether" "$bin/aether"
-  ln -sfn "$ROOT/build/release/bin/aether-shim" "$bin/aether-shim"
+  local program
+  for program in aether aether-agent aether-nvml aether-shim; do ln -sfn "$ROOT/build/release/bin/$program" "$bin/$program"; done
   case ":$PATH:" in *":$bin:"*) ;; *) say "add $bin to your PATH to call aether from anywhere" ;; esac
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "agent/health_file.h"
 #include "base/files.h"
 #include "base/log.h"
 #include "base/secret.h"
@@ -64,7 +65,12 @@ Result<void> Agent::start() {
   auto spool = Spool::open(options_.spool);
   if (!spool) return fail(spool.error());
   spool_ = *std::move(spool);
+  auto recent = RecentReadings::open(options_.spool.directory.empty() ? "" : options_.spool.directory + "/recent", *spool_);
+  if (!recent) return fail(recent.error());
+  recent_ = *std::move(recent);
   counters_.spool = spool_->counters();
+  if (!options_.health_file.empty())
+    if (const auto text = read_file(options_.health_file)) health_.restore(decode_faults(*text), clock_.mono());
   AETHER_TRY(runner_.recover([inputs = inputs_](const AttemptReport& report) { inputs->push(report); }));
   auto subscription = bus_.subscribe(subjects::commands(options_.node), [this](const BusMessage& message) {
     auto command = codec::decode_command(message.payload);
@@ -101,21 +107,16 @@ void Agent::stop() {
 
 // ---- the sampler's thread ----
 
-namespace {
-// Longer than it takes to notice that a connection is dead: what was sent in between may be lost and is sent again.
-constexpr Duration kRecent = std::chrono::seconds(15);
-constexpr std::size_t kMaxRecent = 10000;
-}  // namespace
-
 void Agent::on_sample(GpuSample sample) {
   send_recent_again();
   flush_spool();
   if (driver_.source() == GpuSource::kNvml) inputs_->push(sample);
   const std::string payload = codec::encode_sample(sample);
   const bool delivering = is_delivering();
+  const auto key = static_cast<std::uint32_t>(sample.gpu_index);
+  if (delivering) recent_->add(key, payload, clock_.mono());
   const bool sent = bus_.publish(subjects::telemetry(options_.node, sample.gpu_index), payload).has_value();
-  if (!sent || !delivering) spool_->append(static_cast<std::uint32_t>(sample.gpu_index), payload);
-  if (sent && delivering) recent_.push_back({clock_.mono(), sample.gpu_index, payload});
+  if (!sent || !delivering) spool_->append(key, payload);
   std::lock_guard lock(mutex_);
   latest_[sample.gpu_uuid] = std::move(sample);
   counters_.spool = spool_->counters();
@@ -130,20 +131,17 @@ bool Agent::is_delivering() const {
   return answered > 0 && clock_.mono() - Mono(Duration(answered)) < options_.answer_timeout;
 }
 
-// What the last connection, or an orchestrator that went, may have swallowed goes to the spool's end: doubles are told
-// apart by GPU and time where they are stored.
+// What the last connection, or an orchestrator that was away, may have swallowed goes to the spool's end.
 void Agent::send_recent_again() {
-  const Mono now = clock_.mono();
   const bool delivering = is_delivering();
   const std::uint64_t reconnects = bus_.counters().reconnects;
-  const bool broke = reconnects != reconnects_seen_ || (was_delivering_ && !delivering);
-  if (broke) {
-    for (const Sent& sent : recent_) spool_->append(static_cast<std::uint32_t>(sent.gpu_index), sent.payload);
+  const bool asked_again = asked_again_.exchange(false);
+  if (asked_again || reconnects != reconnects_seen_ || (was_delivering_ && !delivering)) {
+    const std::size_t again = recent_->move_to(*spool_);
     std::lock_guard lock(mutex_);
-    counters_.sent_again += recent_.size();
+    counters_.sent_again += again;
   }
-  if (broke) recent_.clear();
-  while (!recent_.empty() && (now - recent_.front().at > kRecent || recent_.size() > kMaxRecent)) recent_.pop_front();
+  recent_->forget_old(clock_.mono());
   reconnects_seen_ = reconnects;
   was_delivering_ = delivering;
 }
@@ -154,8 +152,8 @@ void Agent::flush_spool() {
     const Spool::Record* record = spool_->front();
     if (record == nullptr) return;
     const auto gpu_index = static_cast<int>(record->key);
+    recent_->add(record->key, record->payload, clock_.mono());
     if (!bus_.publish(subjects::telemetry(options_.node, gpu_index), record->payload)) return;
-    recent_.push_back({clock_.mono(), gpu_index, record->payload});
     spool_->pop();
     std::lock_guard lock(mutex_);
     ++counters_.published;
@@ -173,6 +171,7 @@ void Agent::on_reading(const GpuSample& sample, const GpuDetail& detail, ReadTie
     news = health_.take(now);
   }
   say_health_news(std::move(news));
+  remember_faults();
 }
 
 void Agent::on_inventory(std::vector<GpuInfo> gpus) {
@@ -197,6 +196,23 @@ void Agent::on_event(const GpuEvent& event) {
     news = health_.take(now);
   }
   say_health_news(std::move(news));
+}
+
+// A fault that the file does not hold is one that a person has to release after a restart, no more. On the sampler's thread.
+void Agent::remember_faults() {
+  if (options_.health_file.empty()) return;
+  std::vector<HealthWatch::OpenFault> faults;
+  {
+    std::lock_guard lock(mutex_);
+    faults = health_.open_faults();
+  }
+  std::string text = encode_faults(faults);
+  for (auto& fault : faults) fault.energy_mj.reset();
+  std::string shape = encode_faults(faults);
+  if (shape == remembered_faults_) return;
+  remembered_faults_ = std::move(shape);
+  if (const auto written = write_file_durably(options_.health_file, text); !written)
+    log::warn("agent", "the open faults of GPUs are not stored", {{"why", written.error().message}});
 }
 
 void Agent::say_health_news(HealthWatch::News news) {
@@ -249,14 +265,25 @@ std::vector<HealthWatch::XidCount> Agent::xids() const {
   return health_.xids();
 }
 
+std::map<GpuUuid, std::size_t> Agent::foreign_processes() const {
+  std::lock_guard lock(mutex_);
+  return foreign_processes_;
+}
+
 // ---- the agent's thread ----
 
-// Only an orchestrator that knows this agent counts.
+// Only an orchestrator that knows this agent counts. One that asks for the inventory was away, for whatever reason: it may
+// have missed readings too.
 void Agent::note_answers(const std::vector<AgentCore::Input>& inputs) {
-  for (const AgentCore::Input& input : inputs)
-    if (const auto* command = std::get_if<Command>(&input))
-      if (const auto* ack = std::get_if<HeartbeatAckCommand>(&command->body); ack && !ack->send_inventory)
-        answered_us_ = clock_.mono().time_since_epoch().count();
+  for (const AgentCore::Input& input : inputs) {
+    const auto* command = std::get_if<Command>(&input);
+    const auto* ack = command ? std::get_if<HeartbeatAckCommand>(&command->body) : nullptr;
+    if (ack == nullptr) continue;
+    if (ack->send_inventory)
+      asked_again_ = true;
+    else
+      answered_us_ = clock_.mono().time_since_epoch().count();
+  }
 }
 
 void Agent::run() {
@@ -266,7 +293,9 @@ void Agent::run() {
     note_answers(inputs);
     for (const AgentEvent& event : core_.step(clock_.mono(), inputs)) publish(event);
     if (core_.take_loads_changed()) update_loads();
+    auto foreign = core_.foreign_processes();
     std::lock_guard lock(mutex_);
+    foreign_processes_ = std::move(foreign);
     counters_.commands = core_.counters().commands;
     counters_.starts_refused = core_.counters().starts_refused;
     counters_.stale_leader = core_.counters().stale_leader;

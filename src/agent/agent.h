@@ -3,7 +3,6 @@
 // the sampler has its own and publishes by itself. Queues: commands 1,000 (drop oldest: they are sent again), reports
 // 10,000 (drop oldest: heartbeats repeat them), spool of readings while nobody takes them (drop oldest, counted).
 #include <atomic>
-#include <deque>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -14,6 +13,7 @@
 
 #include "agent/agent_core.h"
 #include "agent/health_watch.h"
+#include "agent/recent_readings.h"
 #include "base/bounded_queue.h"
 #include "base/clock.h"
 #include "base/result.h"
@@ -41,6 +41,7 @@ struct AgentOptions {
   HealthOptions health;
   GpuCheckOptions gpu_check;            // of real GPUs; nothing is left on a simulated one
   LeaseOptions lease;
+  std::string health_file;  // of the open faults of GPUs, for the next agent; empty = in memory only
   std::string leader_file;  // where the highest leader epoch seen is kept; empty = in memory only
 };
 
@@ -82,6 +83,8 @@ class Agent {
   std::vector<KnownGpu> known_gpus() const;
   std::string driver_version() const;
   std::vector<HealthWatch::XidCount> xids() const;
+  // See AgentCore.
+  std::map<GpuUuid, std::size_t> foreign_processes() const;
   GpuDriverHealth driver_health() const { return driver_.health(); }
 
  private:
@@ -90,6 +93,7 @@ class Agent {
   void on_event(const GpuEvent& event);
   void on_inventory(std::vector<GpuInfo> gpus);
   void say_health_news(HealthWatch::News news);
+  void remember_faults();
   void send_recent_again();
   void flush_spool();
   bool is_delivering() const;
@@ -114,14 +118,10 @@ class Agent {
 
   // Of the sampler's thread.
   std::unique_ptr<Spool> spool_;
-  struct Sent {
-    Mono at{};
-    int gpu_index = 0;
-    std::string payload;
-  };
-  std::deque<Sent> recent_;             // what was published last: a connection that breaks loses some of it
+  std::unique_ptr<RecentReadings> recent_;
   std::uint64_t reconnects_seen_ = 0;
   bool was_delivering_ = true;
+  std::string remembered_faults_;       // as in the file, without the energy that only grows
 
   mutable std::mutex mutex_;            // latest_, readings_, health_, counters_
   std::map<GpuUuid, GpuSample> latest_;
@@ -130,6 +130,8 @@ class Agent {
   std::string driver_version_;
   HealthWatch health_;
   AgentCounters counters_;
+  std::map<GpuUuid, std::size_t> foreign_processes_;
+  std::atomic<bool> asked_again_{false};       // the orchestrator has missed something since this agent began
   std::atomic<Duration::rep> answered_us_{0};  // boot time of the last heartbeat that was answered; 0 = never
 
   std::atomic<bool> stopping_{false};

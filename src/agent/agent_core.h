@@ -67,6 +67,8 @@ class AgentCore {
   // Starts are taken while this holds. A new agent has a lease of its own until somebody answers.
   bool lease_valid(Mono now) const { return lease_from_ && now - *lease_from_ < options_.lease.lease; }
   const Counters& counters() const { return counters_; }
+  // Processes on real GPUs that Aether did not start; of GPUs whose processes are known.
+  std::map<GpuUuid, std::size_t> foreign_processes() const { return guard_ ? guard_->foreign() : std::map<GpuUuid, std::size_t>(); }
   const std::string& incarnation() const { return incarnation_; }
 
  private:

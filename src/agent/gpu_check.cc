@@ -35,12 +35,12 @@ bool GpuCheck::is_foreign(const GpuProcess& process) const {
   return !own_pids_.contains(process.pid) && process.memory_used_mb.value_or(options_.resident_memory_mb) >= options_.resident_memory_mb;
 }
 
-std::vector<GpuUuid> GpuCheck::foreign() const {
-  std::vector<GpuUuid> found;
+std::map<GpuUuid, std::size_t> GpuCheck::foreign() const {
+  std::map<GpuUuid, std::size_t> found;
   for (const auto& [gpu, reading] : readings_)
-    if (reading.processes && std::any_of(reading.processes->begin(), reading.processes->end(),
-                                         [&](const GpuProcess& process) { return is_foreign(process); }))
-      found.push_back(gpu);
+    if (reading.processes)
+      found[gpu] = static_cast<std::size_t>(std::count_if(reading.processes->begin(), reading.processes->end(),
+                                                          [&](const GpuProcess& process) { return is_foreign(process); }));
   return found;
 }
 

@@ -53,8 +53,8 @@ class GpuCheck {
   };
   // Why this job can't start on these GPUs now; nothing when it can.
   std::optional<Refusal> refuse_start(const std::vector<GpuUuid>& gpus, const JobSpec& spec, Mono now) const;
-  // The GPUs with a foreign process now.
-  std::vector<GpuUuid> foreign() const;
+  // The foreign processes on each GPU whose processes are known, by the newest list.
+  std::map<GpuUuid, std::size_t> foreign() const;
 
   // The attempt has the GPUs from now on; what is in use on them now is what they must fall back to. Of a GPU that was
   // never read (it was the attempt's before this agent came) that is unknown: then most of its memory must be free.

@@ -27,6 +27,7 @@ class GpuGuard {
     std::vector<GpuFinding> findings;
   };
   News poll(Mono now);
+  std::map<GpuUuid, std::size_t> foreign() const { return check_.foreign(); }
   // When poll() wants to be called although nothing happened; nothing while no GPU is looked at.
   std::optional<Mono> next_poll(Mono now) const;
 

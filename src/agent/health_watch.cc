@@ -71,6 +71,11 @@ void HealthWatch::observe_xid(const GpuUuid& uuid, std::int64_t xid, Time time, 
 
 void HealthWatch::observe(const GpuSample& sample, const GpuDetail& detail, Mono now) {
   Gpu& gpu = gpus_[sample.gpu_uuid];
+  // Another agent met the call that hung; this reading is the answer.
+  if (const auto hung = gpu.faults.find(kHung); hung != gpu.faults.end() && hung->second.restored && !hung->second.cured) {
+    hung->second.cured = true;
+    hung->second.clean_since = now;
+  }
   if (sample.xid_last && sample.xid_last_time) {
     const auto told = gpu.xids.find(*sample.xid_last);
     if (told == gpu.xids.end() || *sample.xid_last_time > told->second.last + options_.same_event_within)
@@ -119,7 +124,7 @@ void HealthWatch::judge_counters(const GpuUuid& uuid, Gpu& gpu, const GpuSample&
 void HealthWatch::open(const GpuUuid& uuid, const char* kind, std::string message, Mono now) {
   Gpu& gpu = gpus_[uuid];
   gpu.last_bad = now;
-  gpu.faults[kind] = Fault{now, std::nullopt, false};
+  gpu.faults[kind] = Fault{now, std::nullopt};
   news_.faults.push_back({uuid, kind, std::move(message)});
 }
 
@@ -140,6 +145,27 @@ HealthWatch::News HealthWatch::take(Mono now) {
     gpu.faults.clear();
   }
   return std::exchange(news_, {});
+}
+
+std::vector<HealthWatch::OpenFault> HealthWatch::open_faults() const {
+  std::vector<OpenFault> out;
+  for (const auto& [uuid, gpu] : gpus_)
+    for (const auto& [kind, fault] : gpu.faults) out.push_back({uuid, kind, fault.cured, gpu.energy_mj});
+  return out;
+}
+
+void HealthWatch::restore(const std::vector<OpenFault>& faults, Mono now) {
+  for (const OpenFault& open : faults) {
+    Gpu& gpu = gpus_[open.gpu_uuid];
+    gpu.last_bad = now;
+    gpu.energy_mj = open.energy_mj;
+    if (open.kind == kRecoveryAction && !open.cured) gpu.recovery_action = 1;  // until a reading says that it was withdrawn
+    Fault& fault = gpu.faults[open.kind];
+    fault.since = now;
+    fault.restored = true;
+    fault.cured = open.cured;
+    if (open.cured) fault.clean_since = now;
+  }
 }
 
 std::vector<HealthWatch::XidCount> HealthWatch::xids() const {

@@ -44,6 +44,18 @@ class HealthWatch {
   // What is new since the last call.
   News take(Mono now);
 
+  // What a following agent has to know of this GPU. `energy_mj` is its energy counter, from which a reset is seen.
+  struct OpenFault {
+    GpuUuid gpu_uuid;
+    std::string kind;
+    bool cured = false;
+    std::optional<std::uint64_t> energy_mj;
+    friend bool operator==(const OpenFault&, const OpenFault&) = default;
+  };
+  std::vector<OpenFault> open_faults() const;
+  // Before anything is observed. The time without a new event begins now. Says nothing: these faults were told.
+  void restore(const std::vector<OpenFault>& faults, Mono now);
+
   // Every XID since the start, by GPU and number; at most kMaxXidsPerGpu numbers of one GPU, the rest under 0.
   std::vector<XidCount> xids() const;
   static constexpr std::size_t kMaxXidsPerGpu = 32;
@@ -58,6 +70,7 @@ class HealthWatch {
   struct Fault {
     Mono since{};
     std::optional<Mono> clean_since;
+    bool restored = false;  // an agent before this one found it
     bool cured = false;   // reset since, or answering again: what the rule waits for
   };
   struct Gpu {

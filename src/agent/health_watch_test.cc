@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "agent/health_file.h"
+
 namespace aether {
 namespace {
 
@@ -171,6 +173,46 @@ TEST_F(HealthWatchTest, OneGpusFaultIsNotTheOthers) {
 TEST_F(HealthWatchTest, NumbersOfOneGpuAreBounded) {
   for (int number = 200; number < 400; ++number) xid(number);
   EXPECT_LE(watch_.xids().size(), HealthWatch::kMaxXidsPerGpu + 1);
+}
+
+// ---- over a restart of the agent ----
+
+TEST_F(HealthWatchTest, TheNextAgentReleasesAGpuThatWasResetAndIsClean) {
+  read();
+  xid(48);
+  const auto open = watch_.open_faults();
+  ASSERT_EQ(open.size(), 1u);
+  EXPECT_EQ(open[0], (HealthWatch::OpenFault{kGpu, "xid", false, 1100}));
+  watch_ = HealthWatch();
+  watch_.restore(open, clock_.mono());
+  EXPECT_TRUE(watch_.take(clock_.mono()).faults.empty()) << "told by the one before";
+  EXPECT_TRUE(read(minutes(20)).recovered.empty()) << "not reset yet";
+  reset_gpu();
+  EXPECT_TRUE(read().recovered.empty());
+  EXPECT_TRUE(read(minutes(9)).recovered.empty());
+  const auto news = read(minutes(2));
+  ASSERT_EQ(news.recovered.size(), 1u);
+  EXPECT_EQ(news.recovered[0].fault, "xid");
+  EXPECT_TRUE(watch_.open_faults().empty());
+}
+
+TEST_F(HealthWatchTest, AReadingIsTheAnswerOfAGpuThatHungBeforeTheRestart) {
+  watch_.restore({{kGpu, "hung", false, std::nullopt}}, clock_.mono());
+  EXPECT_TRUE(read().recovered.empty());
+  EXPECT_EQ(read(minutes(11)).recovered.size(), 1u);
+}
+
+TEST_F(HealthWatchTest, ARecoveryActionThatWasWithdrawnMeanwhileCures) {
+  watch_.restore({{kGpu, "recovery_action", false, 5000}}, clock_.mono());
+  sample_.energy_total_mj = 6000;
+  EXPECT_TRUE(read().recovered.empty());
+  EXPECT_EQ(read(minutes(11)).recovered.size(), 1u);
+}
+
+TEST(HealthFile, HoldsWhatWasWrittenAndLeavesOutWhatIsNoFault) {
+  const std::vector<HealthWatch::OpenFault> faults = {{kGpu, "xid", true, 12}, {kOther, "hung", false, std::nullopt}};
+  EXPECT_EQ(decode_faults(encode_faults(faults)), faults);
+  EXPECT_TRUE(decode_faults("GPU-1 xid maybe 1\nGPU-1 leak open 1\nGPU-1 xid open 1x\nGPU-1 xid open 1 more\n\n").empty());
 }
 
 }  // namespace

@@ -5,6 +5,8 @@
 
 #include <fmt/format.h>
 
+#include "model/xid.h"
+
 namespace aether {
 namespace {
 
@@ -233,6 +235,24 @@ void write_mig(TextWriter& out, const MetricsInput& input, const MetricsOptions&
   family("aether_gpu_mig_tensor_active_ratio", "Share of the time that its tensor pipes were active.", [&](const MigInstance& mig) { return ratio(mig.tensor_active_pct); });
 }
 
+void write_foreign(TextWriter& out, const MetricsInput& input, const MetricsOptions& options) {
+  out.family("aether_gpu_foreign_processes", kGauge, "Processes on the GPU that Aether did not start.");
+  for (const Agent::KnownGpu& gpu : input.gpus)
+    if (const auto known = input.foreign_processes.find(gpu.info.gpu_uuid);
+        known != input.foreign_processes.end() && find_fresh(input, options, gpu.info.gpu_uuid))
+      out.line(GpuFamilies::labels_of(gpu.info), static_cast<double>(known->second));
+}
+
+// A rate misses the first increment of a series that was not there before: those that take a GPU out of service begin at 0.
+std::map<std::pair<GpuUuid, std::int64_t>, std::uint64_t> xid_counts(const MetricsInput& input) {
+  std::map<std::pair<GpuUuid, std::int64_t>, std::uint64_t> counts;
+  for (const Agent::KnownGpu& gpu : input.gpus)
+    for (const XidInfo& info : xid_catalogue())
+      for (std::int64_t xid = info.first; info.action >= XidAction::kQuarantine && xid <= info.last; ++xid) counts[{gpu.info.gpu_uuid, xid}] = 0;
+  for (const auto& xid : input.xids) counts[{xid.gpu_uuid, xid.xid}] = xid.events;
+  return counts;
+}
+
 void write_xids(TextWriter& out, const MetricsInput& input) {
   const auto index_of = [&](const GpuUuid& uuid) {
     for (const Agent::KnownGpu& gpu : input.gpus)
@@ -240,8 +260,8 @@ void write_xids(TextWriter& out, const MetricsInput& input) {
     return std::string();
   };
   out.family("aether_gpu_xid_events_total", kCounter, "XID errors by number.");
-  for (const auto& xid : input.xids)
-    out.line({{"gpu", index_of(xid.gpu_uuid)}, {"uuid", xid.gpu_uuid.str()}, {"xid", std::to_string(xid.xid)}}, static_cast<double>(xid.events));
+  for (const auto& [key, events] : xid_counts(input))
+    out.line({{"gpu", index_of(key.first)}, {"uuid", key.first.str()}, {"xid", std::to_string(key.second)}}, static_cast<double>(events));
   out.family("aether_gpu_xid_last_timestamp_seconds", kGauge, "When the last XID of that number came.");
   for (const auto& xid : input.xids)
     out.line({{"gpu", index_of(xid.gpu_uuid)}, {"uuid", xid.gpu_uuid.str()}, {"xid", std::to_string(xid.xid)}},
@@ -317,6 +337,7 @@ std::string metrics_text(const MetricsInput& input, const MetricsOptions& option
   write_links(gpus);
   write_errors(gpus);
   write_mig(out, input, options);
+  write_foreign(out, input, options);
   write_xids(out, input);
   write_agent(out, input);
   write_driver(out, input);

@@ -1,6 +1,7 @@
 #pragma once
 // The agent's /metrics: aether_* by the conventions of Prometheus, and the same readings under the names of dcgm-exporter,
 // so that dashboards and alerts written for it go on. docs/telemetry.md has the tables.
+#include <map>
 #include <string>
 #include <vector>
 
@@ -26,6 +27,7 @@ struct MetricsInput {
   std::vector<Agent::KnownGpu> gpus;
   std::vector<Agent::Reading> readings;
   std::vector<HealthWatch::XidCount> xids;
+  std::map<GpuUuid, std::size_t> foreign_processes;
   AgentCounters counters;
   GpuDriverHealth driver;
   std::uint64_t bus_dropped = 0;

@@ -166,6 +166,7 @@ TEST_F(MetricsTextTest, XidsAreCountedByNumber) {
   input.xids = {{GpuUuid("GPU-1"), 31, 2, from_unix_us(1'700'000'000'500'000)}};
   const std::string all = text();
   EXPECT_THAT(all, HasSubstr("aether_gpu_xid_events_total{gpu=\"1\",uuid=\"GPU-1\",xid=\"31\"} 2\n"));
+  EXPECT_THAT(all, HasSubstr("aether_gpu_xid_events_total{gpu=\"0\",uuid=\"GPU-0\",xid=\"48\"} 0\n")) << "an alert has to see it grow";
   EXPECT_THAT(all, HasSubstr("aether_gpu_xid_last_timestamp_seconds{gpu=\"1\",uuid=\"GPU-1\",xid=\"31\"} 1700000000.5\n"));
 }
 

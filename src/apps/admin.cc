@@ -10,6 +10,7 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "apps/node_wiring.h"
 #include "apps/wiring.h"
 #include "base/clock.h"
 #include "base/log.h"

@@ -1,8 +1,12 @@
 // The program: service commands, self-checks, and the client's verbs.
+#include <errno.h>
+#include <unistd.h>
+
 #include <cstdio>
+#include <cstring>
 #include <map>
 #include <string>
-#include <string_view>
+#include <vector>
 
 #include <CLI/App.hpp>
 #include <CLI/Config.hpp>
@@ -11,9 +15,9 @@
 #include "apps/admin.h"
 #include "apps/replay_commands.h"
 #include "apps/serve.h"
+#include "apps/service.h"
 #include "client/commands.h"
 #include "config/settings.h"
-#include "telemetry/nvml/worker.h"
 
 namespace {
 
@@ -55,18 +59,33 @@ void add_service(CLI::App& app, const char* name, const char* help, Role role, S
   });
 }
 
+// The agent is a program of its own, which maps no more than a node needs; this process becomes it.
+int become_agent(const char* name, const SettingFlags& flags) {
+  const std::string program = aether::apps::program_directory() + "/aether-agent";
+  std::vector<std::string> words = {name, "agent"};
+  if (!flags.config.empty()) words.push_back("--config=" + flags.config);
+  for (const auto& setting : aether::known_settings())
+    if (const auto given = flags.values.find(setting.key); given != flags.values.end()) words.push_back(setting.flag + "=" + given->second);
+  std::vector<char*> argv;
+  for (std::string& word : words) argv.push_back(word.data());
+  argv.push_back(nullptr);
+  execv(program.c_str(), argv.data());
+  return aether::apps::refuse({aether::ErrorCode::kNotFound, program + " can't be executed (" + std::strerror(errno) + "); it belongs beside the 'aether' program"});
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
-  // The process that calls NVIDIA's library; an agent starts it, nobody else.
-  if (argc > 1 && std::string_view(argv[1]) == "nvml-worker") return aether::nvml::worker_main(argc, argv);
   CLI::App app{"Aether watches every GPU of a fleet, puts each job on the right one, and says why."};
   app.name("aether");
   int exit_code = 0;
   SettingFlags flags;
   ServeOptions serve_options;
   add_service(app, "up", "everything in one process", Role::kUp, flags, serve_options, exit_code);
-  add_service(app, "agent", "one node: readings and jobs", Role::kAgent, flags, serve_options, exit_code);
+  CLI::App* agent = app.add_subcommand("agent", "one node: readings and jobs");
+  agent->group("Services");
+  flags.add_to(*agent);
+  agent->callback([&] { exit_code = with_settings(flags, [&](const auto&) { return become_agent(argv[0], flags); }); });
   add_service(app, "orchestrator", "queue, scheduler, API and dashboard", Role::kOrchestrator, flags, serve_options, exit_code);
   add_service(app, "ai-core", "the prediction service", Role::kAiCore, flags, serve_options, exit_code);
 

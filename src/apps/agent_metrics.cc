@@ -6,7 +6,7 @@
 #include <sstream>
 
 #include "agent/metrics_text.h"
-#include "apps/roles.h"
+#include "apps/agent_role.h"
 #include "base/files.h"
 
 namespace aether::apps {
@@ -38,6 +38,7 @@ MetricsInput collect(const AgentMetricsSource& source) {
   input.gpus = source.agent.known_gpus();
   input.readings = source.agent.readings();
   input.xids = source.agent.xids();
+  input.foreign_processes = source.agent.foreign_processes();
   input.counters = source.agent.counters();
   input.driver = source.agent.driver_health();
   input.bus_dropped = source.bus.counters().dropped;

@@ -1,48 +1,12 @@
 #include "apps/roles.h"
 
-#include <unistd.h>
-
 #include <filesystem>
 
-#include <fmt/format.h>
-
-#include "apps/agent_metrics.h"
-#include "base/files.h"
-#include "base/log.h"
-#include "client/endpoint.h"
+#include "apps/listener.h"
+#include "apps/service.h"
 
 namespace aether::apps {
 namespace {
-
-std::vector<std::string> split(const std::string& text) {
-  std::vector<std::string> out;
-  std::size_t start = 0;
-  while (start < text.size()) {
-    const std::size_t comma = std::min(text.find(',', start), text.size());
-    if (comma > start) out.push_back(text.substr(start, comma - start));
-    start = comma + 1;
-  }
-  return out;
-}
-
-http::ServerOptions server_options(const Settings& settings, const std::string& name, const std::string& setting,
-                                   const std::string& listen, const std::string& token) {
-  http::ServerOptions options;
-  options.name = name;
-  options.setting = setting;
-  options.listen = listen;
-  options.allowed_hosts = split(settings.allowed_hosts);
-  if (!token.empty()) options.tokens = {{http::sha256_hex(token), "admin"}};
-  options.anonymous_reads = settings.anonymous_reads;
-  options.token_hint = fmt::format("the token is in {}; send it as 'Authorization: Bearer TOKEN'. The aether command reads it by itself",
-                                   client::token_path(settings.state_dir));
-  return options;
-}
-
-std::string program_directory() {
-  std::error_code ignored;
-  return std::filesystem::read_symlink("/proc/self/exe", ignored).parent_path().string();
-}
 
 // dashboard/out of the checkout that the program was built in, or the place that a package installs.
 std::string find_pages(const Settings& settings) {
@@ -75,19 +39,6 @@ OrchestratorOptions core_options(const Settings& settings) {
   return options;
 }
 
-std::string boot_id() {
-  auto text = read_file("/proc/sys/kernel/random/boot_id");
-  if (!text) return "";
-  while (!text->empty() && text->back() == '\n') text->pop_back();
-  return *text;
-}
-
-std::string host_name() {
-  char host[256] = {};
-  gethostname(host, sizeof host - 1);
-  return host;
-}
-
 }  // namespace
 
 // ---- AI core ----
@@ -97,7 +48,7 @@ Result<std::unique_ptr<AiRole>> AiRole::open(const Settings& settings, const std
   auto predictor = open_model(settings, clock);
   if (!predictor) return fail_with_context("the model", predictor.error());
   role->predictor_ = std::move(*predictor);
-  auto server = http::Server::open(server_options(settings, "ai-core", "listen.ai", settings.listen_ai, token));
+  auto server = http::Server::open(listener(settings, "ai-core", "listen.ai", settings.listen_ai, token));
   if (!server) return fail(server.error());
   role->server_ = std::move(*server);
   role->core_ = std::make_unique<ai_core::AiCore>(*role->predictor_, ai_core::Options{});
@@ -141,10 +92,10 @@ Result<std::unique_ptr<OrchestratorRole>> OrchestratorRole::open(const Settings&
   api.job_types = settings.job_types;
   api.pages_directory = find_pages(settings);
   role->api_ = std::make_unique<Api>(*role->service_, role->store_.get(), clock, std::move(api));
-  auto api_server = http::Server::open(server_options(settings, "api", "listen.api", settings.listen_api, token));
+  auto api_server = http::Server::open(listener(settings, "api", "listen.api", settings.listen_api, token));
   if (!api_server) return fail(api_server.error());
   role->api_server_ = std::move(*api_server);
-  auto dashboard_server = http::Server::open(server_options(settings, "dashboard", "listen.dashboard", settings.listen_dashboard, token));
+  auto dashboard_server = http::Server::open(listener(settings, "dashboard", "listen.dashboard", settings.listen_dashboard, token));
   if (!dashboard_server) return fail(dashboard_server.error());
   role->dashboard_server_ = std::move(*dashboard_server);
   role->api_->register_on(*role->api_server_, false);
@@ -162,47 +113,6 @@ OrchestratorRole::~OrchestratorRole() {
   if (dashboard_server_) dashboard_server_->stop();
   if (api_server_) api_server_->stop();
   if (service_) service_->stop();
-}
-
-// ---- agent ----
-
-Result<std::unique_ptr<AgentRole>> AgentRole::open(const Settings& settings, const std::string& token, Bus& bus,
-                                                   const Clock& clock) {
-  auto role = std::make_unique<AgentRole>();
-  auto gpus = open_gpus(settings, clock);
-  if (!gpus) return fail(gpus.error());
-  role->gpus_ = std::move(*gpus);
-  auto runner = open_runner(settings, clock);
-  if (!runner) return fail(runner.error());
-  role->runner_ = std::move(*runner);
-  auto server = http::Server::open(server_options(settings, "agent", "listen.metrics", settings.listen_metrics, token));
-  if (!server) return fail(server.error());
-  role->server_ = std::move(*server);
-
-  AgentOptions options;
-  options.node = NodeId(settings.node);
-  options.host_name = host_name();
-  options.version = kVersion;
-  options.boot_id = boot_id();
-  options.sampler.interval = std::chrono::milliseconds(settings.sample_interval_ms);
-  options.heartbeat_interval = std::chrono::milliseconds(settings.heartbeat_interval_ms);
-  options.sampler.last_sequence = static_cast<std::uint64_t>(to_unix_us(clock.now()) / 1000);  // never caught up: a sample takes longer
-  options.sampler.fast_interval = std::chrono::milliseconds(settings.fast_interval_ms);
-  options.spool.directory = settings.state_dir + "/spool";
-  options.spool.max_bytes = static_cast<std::uint64_t>(settings.spool_mb) << 20;
-  options.answer_timeout = 3 * options.heartbeat_interval + std::chrono::seconds(2);
-  options.leader_file = settings.state_dir + "/leader_epoch";
-  role->agent_ = std::make_unique<Agent>(std::move(options), *role->gpus_.driver, role->gpus_.loads, *role->runner_, bus, clock);
-  register_agent_metrics(*role->server_, settings, {*role->agent_, bus, clock, host_name()});
-  log::info("agent", role->gpus_.note, {{"node", settings.node}});
-  AETHER_TRY(role->agent_->start());
-  role->server_->start();
-  return role;
-}
-
-AgentRole::~AgentRole() {
-  if (server_) server_->stop();
-  if (agent_) agent_->stop();
 }
 
 }  // namespace aether::apps

@@ -1,20 +1,18 @@
 #pragma once
-// The parts of Aether as running things. `aether up` holds all of them in one process, the cluster roles one each: the same
+// The parts of Aether as running things, beside the agent (agent_role.h). `aether up` holds all of them in one process, the cluster roles one each: the same
 // classes either way.
 #include <memory>
 #include <string>
 
-#include "agent/agent.h"
 #include "ai_core/ai_core.h"
 #include "api/api.h"
+#include "apps/agent_role.h"
 #include "apps/wiring.h"
 #include "base/clock.h"
 #include "http/server.h"
 #include "orchestrator/service.h"
 
 namespace aether::apps {
-
-inline constexpr const char* kVersion = AETHER_VERSION;
 
 // The AI core: the model behind POST /predict.
 class AiRole {
@@ -49,22 +47,6 @@ class OrchestratorRole {
   std::unique_ptr<Api> api_;
   std::unique_ptr<http::Server> api_server_;
   std::unique_ptr<http::Server> dashboard_server_;
-};
-
-// One node: readings and jobs.
-class AgentRole {
- public:
-  static Result<std::unique_ptr<AgentRole>> open(const Settings& settings, const std::string& token, Bus& bus,
-                                                 const Clock& clock);
-  ~AgentRole();
-  std::string metrics_address() const { return server_->address(); }
-  const std::string& note() const { return gpus_.note; }
-
- private:
-  Gpus gpus_;
-  std::unique_ptr<ProcessRunner> runner_;
-  std::unique_ptr<Agent> agent_;
-  std::unique_ptr<http::Server> server_;
 };
 
 }  // namespace aether::apps

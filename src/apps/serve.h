@@ -6,7 +6,7 @@
 
 namespace aether::apps {
 
-enum class Role { kUp, kAgent, kOrchestrator, kAiCore };
+enum class Role { kUp, kOrchestrator, kAiCore };
 
 struct ServeOptions {
   Role role = Role::kUp;

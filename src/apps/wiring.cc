@@ -2,42 +2,19 @@
 
 #include <fmt/format.h>
 
-#include "base/log.h"
 #include "bus/in_process/in_process_bus.h"
-#include "bus/nats/nats_bus.h"
 #include "bus/signed/signed_bus.h"
 #include "carbon/recorded/profile_source.h"
 #include "carbon/recorded/series_source.h"
 #include "carbon/uk_carbon_intensity/uk_carbon_intensity_source.h"
-#include "executor/posix/posix_runner.h"
 #include "predictor/http/http_predictor.h"
 #include "predictor/xgboost/train.h"
 #include "predictor/xgboost/xgboost_predictor.h"
 #include "store/postgres/postgres_store.h"
 #include "store/sqlite/sqlite_store.h"
-#include "telemetry/nvml/supervised_driver.h"
-#include "telemetry/simulated/scenario.h"
-#include "telemetry/simulated/simulated_gpu_driver.h"
 
 namespace aether::apps {
 namespace {
-
-Result<Gpus> open_simulated(const Settings& settings, std::string_view text, std::string note, const Clock& clock) {
-  auto options = parse_simulated(text);
-  if (!options) return fail(options.error());
-  auto driver = std::make_unique<SimulatedGpuDriver>(*options, NodeId(settings.node), clock);
-  LoadSink* loads = driver.get();
-  return Gpus{std::move(driver), loads, std::move(note)};
-}
-
-// No GPU at all: a node that runs jobs which need none.
-class NoGpus final : public GpuDriver {
- public:
-  Result<std::vector<GpuInfo>> enumerate() override { return std::vector<GpuInfo>{}; }
-  Result<GpuSample> read(const GpuUuid& gpu) override { return fail(ErrorCode::kNotFound, "no GPU " + gpu.str()); }
-  GpuSource source() const override { return GpuSource::kNvml; }
-  std::string driver_version() const override { return ""; }
-};
 
 store::Retention retention_of(const Settings& settings) {
   store::Retention retention;
@@ -49,51 +26,12 @@ store::Retention retention_of(const Settings& settings) {
 
 }  // namespace
 
-Result<Gpus> open_gpus(const Settings& settings, const Clock& clock) {
-  if (settings.gpus == "none") return Gpus{std::make_unique<NoGpus>(), nullptr, "no GPUs, as configured"};
-  if (settings.gpus == "nvml" || settings.gpus == "auto") {
-    SupervisedNvmlOptions options;
-    options.command = {"/proc/self/exe", {"aether", "nvml-worker", settings.nvml_library}};
-    auto nvml = SupervisedNvmlDriver::open(std::move(options), clock);
-    if (nvml) return Gpus{std::move(*nvml), nullptr, "NVIDIA GPUs by NVML"};
-    if (settings.gpus == "nvml") return fail(nvml.error());
-    return open_simulated(settings, "simulated:4", "simulated GPUs, since " + nvml.error().message, clock);
-  }
-  if (settings.gpus.starts_with("simulated")) return open_simulated(settings, settings.gpus, "simulated GPUs, as configured", clock);
-  return fail(ErrorCode::kInvalidArgument,
-              fmt::format("agent.gpus = '{}'; give auto, nvml, simulated:N[,seed=S,scenario=NAME|FILE] or none", settings.gpus),
-              "agent.gpus");
-}
-
-Result<std::unique_ptr<ProcessRunner>> open_runner(const Settings& settings, const Clock& clock) {
-  PosixRunnerOptions options;
-  options.state_directory = settings.state_dir;
-  options.run_as = settings.run_as;
-  options.shim_path = settings.shim;
-  auto runner = PosixRunner::open(std::move(options), clock);
-  if (!runner) return fail(runner.error());
-  return std::unique_ptr<ProcessRunner>(std::move(*runner));
-}
-
 Result<std::unique_ptr<Bus>> open_embedded_bus() { return std::make_unique<InProcessBus>(); }
-
-Result<std::unique_ptr<Bus>> open_cluster_bus(const Settings& settings, const std::string& role) {
-  NatsBus::Options options;
-  options.url = settings.nats_url;
-  options.name = fmt::format("aether-{}-{}", role, settings.node);
-  auto bus = NatsBus::open(std::move(options));
-  if (!bus) return fail(bus.error());
-  return std::unique_ptr<Bus>(std::move(*bus));
-}
 
 Result<std::unique_ptr<Bus>> sign_commands(const Settings& settings, Bus& bus) {
   auto key = CommandKey::ensure(settings.state_dir);
   if (!key) return fail_with_context("the key that signs commands", key.error());
   return std::make_unique<SigningBus>(bus, std::move(*key));
-}
-
-std::unique_ptr<Bus> verify_commands(const Settings& settings, Bus& bus) {
-  return std::make_unique<VerifyingBus>(bus, command_public_key_path(settings.state_dir));
 }
 
 Result<std::unique_ptr<Store>> open_store(const Settings& settings) {

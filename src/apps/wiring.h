@@ -1,5 +1,5 @@
 #pragma once
-// Settings in, adapters out: the only place that names adapters.
+// Settings in, adapters out: all that is not a node's own (node_wiring.h).
 #include <functional>
 #include <memory>
 #include <string>
@@ -10,30 +10,15 @@
 #include "bus/bus.h"
 #include "carbon/carbon_source.h"
 #include "config/settings.h"
-#include "executor/process_runner.h"
 #include "predictor/predictor.h"
 #include "store/store.h"
-#include "telemetry/gpu_driver.h"
 
 namespace aether::apps {
 
-struct Gpus {
-  std::unique_ptr<GpuDriver> driver;
-  LoadSink* loads = nullptr;  // the driver's own, when simulated
-  std::string note;           // for people: what was found, or why GPUs are simulated
-};
-// "auto": NVML where it answers, else four simulated GPUs.
-Result<Gpus> open_gpus(const Settings& settings, const Clock& clock);
-
-Result<std::unique_ptr<ProcessRunner>> open_runner(const Settings& settings, const Clock& clock);
-
 Result<std::unique_ptr<Bus>> open_embedded_bus();
-// Waits for nobody: a server that is not up yet is joined later.
-Result<std::unique_ptr<Bus>> open_cluster_bus(const Settings& settings, const std::string& role);
-// The same bus, as the orchestrator sends commands on it: signed with the key of the state directory, which is made at the
-// first start. And as an agent hears it: nothing but what that key has signed. `bus` outlives both.
+// The bus as the orchestrator sends commands on it: signed with the key of the state directory, which is made at the first
+// start. `bus` outlives it.
 Result<std::unique_ptr<Bus>> sign_commands(const Settings& settings, Bus& bus);
-std::unique_ptr<Bus> verify_commands(const Settings& settings, Bus& bus);
 
 Result<std::unique_ptr<Store>> open_store(const Settings& settings);
 

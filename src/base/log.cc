@@ -1,8 +1,11 @@
 #include "base/log.h"
 
-#include <spdlog/sinks/basic_file_sink.h>
-#include <spdlog/sinks/stdout_sinks.h>
-#include <spdlog/spdlog.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <mutex>
 
 #include "base/clock.h"
 
@@ -10,24 +13,19 @@ namespace aether::log {
 namespace {
 
 Format current_format = Format::kText;
+std::atomic<Level> current_level = Level::kInfo;
+int output = STDERR_FILENO;
+std::mutex output_mutex;
 
-spdlog::logger& logger() {
-  static std::shared_ptr<spdlog::logger> instance = [] {
-    auto made = spdlog::stderr_logger_mt("aether");
-    made->set_pattern("%v");
-    return made;
-  }();
-  return *instance;
-}
-
-spdlog::level::level_enum to_spdlog(Level level) {
-  switch (level) {
-    case Level::kDebug: return spdlog::level::debug;
-    case Level::kInfo: return spdlog::level::info;
-    case Level::kWarn: return spdlog::level::warn;
-    case Level::kError: return spdlog::level::err;
+// A line that can't be written is lost: there is nobody to tell.
+void emit(std::string_view line) {
+  std::lock_guard lock(output_mutex);
+  while (!line.empty()) {
+    const ssize_t written = ::write(output, line.data(), line.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written <= 0) return;
+    line.remove_prefix(static_cast<std::size_t>(written));
   }
-  return spdlog::level::info;
 }
 
 std::string_view name_of(Level level) {
@@ -75,17 +73,14 @@ std::string sanitise(std::string_view text) {
 
 void init(Level level, Format format, const std::string& path) {
   current_format = format;
-  if (!path.empty()) {
-    auto sink = std::make_shared<spdlog::sinks::basic_file_sink_mt>(path);
-    logger().sinks() = {sink};
-  }
-  logger().set_pattern("%v");
-  logger().set_level(to_spdlog(level));
-  logger().flush_on(spdlog::level::debug);
+  current_level = level;
+  if (path.empty()) return;
+  const int file = open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0640);
+  if (file >= 0) output = file;
 }
 
 void write(Level level, std::string_view category, std::string_view message, Fields fields) {
-  if (!logger().should_log(to_spdlog(level))) return;
+  if (level < current_level) return;
   const std::string time = format_rfc3339(SystemClock().now());
   std::string line;
   if (current_format == Format::kJson) {
@@ -98,7 +93,7 @@ void write(Level level, std::string_view category, std::string_view message, Fie
     line = fmt::format("{} {:<5} {}: {}", time, name_of(level), category, sanitise(message));
     for (const Field& field : fields) line += fmt::format(" {}={}", field.key, sanitise(field.value));
   }
-  logger().log(to_spdlog(level), "{}", line);
+  emit(line += '\n');
 }
 
 }  // namespace aether::log

@@ -186,8 +186,9 @@ void add_look_verbs(Registrar& verbs) {
   CLI::App& top_verb = verbs.add("top", "The fleet at a glance, every second",
                                  [top_flags](Context& context) { return top(context, *top_flags); });
   top_verb.add_flag("--once", top_flags->once, "One frame, then end");
-  top_verb.add_option("--sort", top_flags->sort, "u utilisation, t temperature, m memory, p power")
+  top_verb.add_option("--sort", top_flags->sort, "u utilisation, t temperature, m memory, p power, n name")
       ->type_name("KEY");
+  top_verb.add_option("--filter", top_flags->filter, "Only GPUs and jobs that hold this text")->type_name("TEXT");
 }
 
 void add_act_verbs(Registrar& verbs) {

@@ -110,7 +110,8 @@ Outcome<int> token(Context& context);
 
 struct TopFlags {
   bool once = false;
-  std::string sort = "u";  // u utilisation, t temperature, m memory, p power
+  std::string sort = "u";  // one of kTopSortKeys
+  std::string filter;
 };
 Outcome<int> top(Context& context, const TopFlags& flags);
 

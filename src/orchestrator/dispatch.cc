@@ -241,11 +241,11 @@ void Orchestrator::on_gpu_fault(const NodeId& node, const GpuFaultEvent& fault, 
   const GpuRecord* gpu = cluster_.find_gpu(fault.gpu_uuid);
   if (gpu == nullptr || gpu->node != node || gpu->quarantine) return;
   const std::string reason = fmt::format("{}: {}", fault.fault, fault.message);
-  // Nodes say a fault several times: after somebody has released the GPU, the same words within a while are no news.
-  auto& [last, said_at] = gpu_faults_[fault.gpu_uuid];
-  if (last == reason && now - said_at < kFaultRepeats) return;
-  last = reason;
-  said_at = now;
+  // Nodes say a fault several times: after somebody has released the GPU, the same words within a while are no news, also
+  // when others were said in between.
+  auto& said = gpu_faults_[fault.gpu_uuid];
+  std::erase_if(said, [&](const auto& entry) { return now - entry.second >= kFaultRepeats; });
+  if (!said.try_emplace(reason, now).second) return;
   cluster_.set_quarantine(fault.gpu_uuid, reason);
   effects.writes.push_back(PutSetting{"quarantine/" + fault.gpu_uuid.str(), reason});
   effects.audit(now, "agent", "quarantine", fault.gpu_uuid.str(), reason);

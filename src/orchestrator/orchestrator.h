@@ -238,7 +238,7 @@ class Orchestrator {
   SharedMap<JobId, std::shared_ptr<const WaitRecord>> waiting_;
   std::shared_ptr<const WaitRecord> behind_;               // of the pending jobs that are not in waiting_
   SharedMap<JobId, std::shared_ptr<const PlacementRecord>> placements_;
-  std::map<GpuUuid, std::pair<std::string, Time>> gpu_faults_;  // what a node said last of each GPU, acted upon, and when
+  std::map<GpuUuid, std::map<std::string, Time>> gpu_faults_;  // what a node said of each GPU lately, acted upon, and when
   std::map<std::pair<AttemptId, std::string>, Outstanding> outstanding_;
   std::map<NodeId, int> unanswered_starts_;  // of outstanding_
   std::set<NodeId> starting_fully_;          // where a job had to wait for them

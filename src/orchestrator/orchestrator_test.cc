@@ -332,6 +332,8 @@ TEST_F(OrchestratorTest, AGpuThatIsWellAgainComesBackOnlyFromTheQuarantineForTha
   say(GpuFaultEvent{gpu, "hung", "another call did not return"});
   EXPECT_EQ(disk_.settings.at("quarantine/GPU-1"), "hung: another call did not return");
   say(GpuRecoveredEvent{gpu, "hung", "clean"});
+  say(GpuFaultEvent{gpu, "hung", "a call did not return"});
+  EXPECT_FALSE(disk_.settings.contains("quarantine/GPU-1")) << "old words after newer ones";
   step({}, seconds(120));
   say(GpuFaultEvent{gpu, "hung", "another call did not return"});
   EXPECT_TRUE(disk_.settings.contains("quarantine/GPU-1")) << "it happened again";

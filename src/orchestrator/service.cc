@@ -1,5 +1,7 @@
 #include "orchestrator/service.h"
 
+#include <utility>
+
 #include <fmt/format.h>
 
 #include "base/log.h"
@@ -251,6 +253,7 @@ std::vector<Input> OrchestratorService::collect() {
 
 void OrchestratorService::run_steps() {
   Mono next_view = clock_.mono();
+  bool view_waits = false;  // a change that nobody was shown yet
   SteadyWallClock steady(clock_.now(), clock_.mono());  // timeouts must not feel a step of the wall clock
   while (!stopping_) {
     std::vector<Input> inputs = collect();
@@ -268,20 +271,33 @@ void OrchestratorService::run_steps() {
       continue;
     }
     core_->count_step(std::chrono::duration<double>(clock_.mono() - begin).count(), effects.planned);
-    if (!effects.replies.empty() || (effects.view_changed && clock_.mono() >= next_view)) {
+    view_waits = view_waits || effects.view_changed;
+    if (!effects.replies.empty() || (view_waits && clock_.mono() >= next_view)) {
       auto fresh = core_->view(now);
       {
         std::lock_guard lock(view_mutex_);
         view_ = std::move(fresh);
       }
       next_view = clock_.mono() + kViewInterval;
+      view_waits = false;
     }
     carry_out(std::move(effects));
   }
 }
 
+// What was published while this end of the bus was away reached nobody. Each node hears of it with its next acknowledgement,
+// and sends again what it published last.
+void OrchestratorService::tell_of_reconnect(Command& command) {
+  auto* ack = std::get_if<HeartbeatAckCommand>(&command.body);
+  if (ack == nullptr) return;
+  const std::uint64_t reconnects = bus_.counters().reconnects;
+  const auto told = told_reconnects_.try_emplace(command.node, reconnects).first;  // a new node has sent nothing before
+  if (std::exchange(told->second, reconnects) != reconnects) ack->send_inventory = true;
+}
+
 void OrchestratorService::carry_out(Effects effects) {
-  for (const Command& command : effects.commands) {
+  for (Command& command : effects.commands) {
+    tell_of_reconnect(command);
     const auto sent = bus_.publish(subjects::commands(command.node), codec::encode_command(command));
     if (!sent) log::debug("orchestrator", "command not sent", {{"node", command.node.str()}, {"why", sent.error().message}});
   }

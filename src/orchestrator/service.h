@@ -5,6 +5,7 @@
 #include <atomic>
 #include <condition_variable>
 #include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <thread>
@@ -72,6 +73,7 @@ class OrchestratorService final : public Control {
   std::shared_ptr<const Job> find_task(const std::string& array, int index);
   void run_steps();
   std::vector<Input> collect();
+  void tell_of_reconnect(Command& command);
   void carry_out(Effects effects);
   static Error store_is_away();
   enum class Committed { kDone, kGivenUp, kStopped };
@@ -99,6 +101,7 @@ class OrchestratorService final : public Control {
 
   std::unique_ptr<Orchestrator> core_;  // the step thread's
   std::vector<Input> kept_;             // the step thread's: inputs nobody waits for, from before the next step
+  std::map<NodeId, std::uint64_t> told_reconnects_;  // the step thread's
   BoundedQueue<Input> requests_{10000, WhenFull::kReject};
   BoundedQueue<Input> events_{10000, WhenFull::kDropOldest};
   BoundedQueue<Input> samples_{50000, WhenFull::kDropOldest};

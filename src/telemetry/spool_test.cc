@@ -198,5 +198,53 @@ TEST_P(DiskSpool, FolderThatCanNotBeMadeIsAnError) {
   EXPECT_FALSE(Spool::open(impossible));
 }
 
+// A disconnect of 24 hours at one reading a second: of one GPU, with an eighth of the room that eight GPUs have by default
+// (agent.spool_mb). The largest reading seen has some 750 bytes.
+TEST_P(DiskSpool, ADayWithoutANetworkFitsWithoutAGap) {
+  constexpr std::uint64_t kDay = 24 * 60 * 60;
+  SpoolOptions settings = options();
+  settings.segment_bytes = 1u << 20;
+  settings.max_bytes = (std::uint64_t{640} << 20) / 8;
+  const std::string filling(800, 'x');
+  {
+    auto spool = Spool::open(settings).value();
+    for (std::uint64_t second = 0; second < kDay / 2; ++second) spool->append(0, std::to_string(second) + filling);
+  }
+  auto spool = Spool::open(settings).value();  // the agent is started anew at noon
+  for (std::uint64_t second = kDay / 2; second < kDay; ++second) spool->append(0, std::to_string(second) + filling);
+  EXPECT_EQ(spool->counters().dropped, 0u);
+  EXPECT_EQ(spool->counters().waiting, kDay);
+  for (std::uint64_t second = 0; second < kDay; ++second) {
+    const Spool::Record* record = spool->front();
+    ASSERT_NE(record, nullptr) << second;
+    ASSERT_TRUE(record->payload.starts_with(std::to_string(second) + "x")) << second;
+    spool->pop();
+  }
+  EXPECT_EQ(spool->front(), nullptr);
+}
+
+// What comes after the room is full pushes out the oldest, and the count of it is exact over the restart.
+TEST_P(DiskSpool, TwoDaysLoseTheFirstReadingsAndCountEachOne) {
+  constexpr std::uint64_t kReadings = 20000;
+  SpoolOptions settings = options();
+  settings.segment_bytes = 64u << 10;
+  settings.max_bytes = 4u << 20;
+  const std::string filling(800, 'x');
+  for (std::uint64_t begin = 0; begin < kReadings; begin += kReadings / 4) {
+    auto spool = Spool::open(settings).value();
+    for (std::uint64_t i = begin; i < begin + kReadings / 4; ++i) spool->append(0, std::to_string(i) + filling);
+  }
+  auto spool = Spool::open(settings).value();
+  const std::uint64_t dropped = spool->counters().dropped;
+  EXPECT_GT(dropped, 0u);
+  EXPECT_EQ(dropped + spool->counters().waiting, kReadings);
+  for (std::uint64_t i = dropped; i < kReadings; ++i) {
+    const Spool::Record* record = spool->front();
+    ASSERT_NE(record, nullptr);
+    ASSERT_TRUE(record->payload.starts_with(std::to_string(i) + "x")) << i;
+    spool->pop();
+  }
+}
+
 }  // namespace
 }  // namespace aether

@@ -57,7 +57,7 @@ class RealSubject : public GpuDriverSubject {
 // The same library in a process of its own.
 SupervisedNvmlOptions supervised_options(const std::string& library) {
   SupervisedNvmlOptions options;
-  options.command = {AETHER_FAKE_NVML_WORKER, {"worker", "nvml-worker", library}};
+  options.command = {AETHER_NVML_WORKER, {"aether-nvml", library}};
   return options;
 }
 

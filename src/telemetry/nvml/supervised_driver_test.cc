@@ -19,7 +19,7 @@ using std::chrono::seconds;
 
 SupervisedNvmlOptions options_for(const std::string& library) {
   SupervisedNvmlOptions options;
-  options.command = {AETHER_FAKE_NVML_WORKER, {"worker", "nvml-worker", library}};
+  options.command = {AETHER_NVML_WORKER, {"aether-nvml", library}};
   return options;
 }
 

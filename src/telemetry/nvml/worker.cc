@@ -1,6 +1,7 @@
 #include "telemetry/nvml/worker.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/prctl.h>
@@ -103,11 +104,13 @@ int run_worker(int socket, const WorkerOptions& options) {
 
 int worker_main(int argc, char** argv) {
   prctl(PR_SET_NAME, "aether-nvml");
+  mallopt(M_ARENA_MAX, 1);
+  prctl(PR_SET_PDEATHSIG, SIGKILL);  // also when this process is stopped and can't see its socket close
   signal(SIGPIPE, SIG_IGN);
   const rlimit no_core{0, 0};
   setrlimit(RLIMIT_CORE, &no_core);
   WorkerOptions options;
-  if (argc > 2) options.nvml.library_path = argv[2];
+  if (argc > 1) options.nvml.library_path = argv[1];
   const int code = run_worker(kWorkerSocket, options);
   _exit(code);  // the library's own destructors may hang
 }

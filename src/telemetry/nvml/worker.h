@@ -18,7 +18,7 @@ struct WorkerOptions {
 // Serves until the other end closes, and ends the process then even from within a hung call. The exit code.
 int run_worker(int socket, const WorkerOptions& options);
 
-// `PROGRAM nvml-worker [LIBRARY]`: the exit code, for main().
+// `aether-nvml [LIBRARY]`: the exit code, for main().
 int worker_main(int argc, char** argv);
 
 }  // namespace aether::nvml

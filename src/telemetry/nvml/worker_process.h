@@ -17,7 +17,7 @@
 namespace aether::nvml {
 
 struct WorkerCommand {
-  std::string program;             // "/proc/self/exe": this program, also when its file was replaced meanwhile
+  std::string program;                 // a path
   std::vector<std::string> arguments;  // from argv[0]
 };
 

@@ -1,4 +1,4 @@
-// The worker of the tests: what `aether nvml-worker` runs, without the rest of that program.
+// The process that calls NVIDIA's library; an agent starts it, nobody else.
 #include "telemetry/nvml/worker.h"
 
 int main(int argc, char** argv) { return aether::nvml::worker_main(argc, argv); }

@@ -4,7 +4,6 @@ import { usePathname } from 'next/navigation';
 import { createContext, useContext, useEffect, useState, type ReactNode } from 'react';
 import type { Version } from '@/api/types';
 import { clockSeconds, counter, duration } from '@/lib/format';
-import { jobGroup } from '@/lib/reasons';
 import { setTheme } from '@/lib/theme';
 import { Find } from './Find';
 import { useApp, useFetch, useNow, useStore, useTheme } from './hooks';
@@ -68,12 +67,12 @@ function Header({ onFind, onSubmit }: { onFind: () => void; onSubmit: () => void
 
 function Nav() {
   const pathname = usePathname();
-  const jobs = useStore((s) => s.jobs);
+  const held = useStore((s) => s.waiting.length);
   const alerts = useStore((s) => s.alerts);
   const pendingJobs = useStore((s) => s.fleet?.jobs_pending);
   const [open, setOpen] = useState(false);
   useEffect(() => setOpen(false), [pathname]);
-  const waiting = pendingJobs ?? [...jobs.values()].filter((j) => jobGroup(j.state) === 'waiting').length;
+  const waiting = pendingJobs ?? held;
   const openAlerts = [...alerts.values()].filter((a) => !a.cleared_at && !a.acknowledged);
   const critical = openAlerts.some((a) => a.severity === 'critical');
   return (

@@ -4,7 +4,9 @@ import { lineAfter, rowsInSight } from '@/lib/rows';
 import { applyDelta, fromSnapshot } from '@/lib/topics';
 import { BlockPainter, blocksOf, lookOf, type Inks, type SlotFacts } from '@/lib/draw/fleet';
 import { Columns } from '@/lib/columns';
-import { job } from '../component/render';
+import type { Job } from '@/api/types';
+
+const job = (number: number, more: Partial<Job> = {}): Job => ({ job_id: `J${number}`, number, state: 'PENDING', priority: 50, ...more }) as Job;
 
 describe('rowsInSight', () => {
   it('covers the window at every scroll position of 10,000 rows, and little more', () => {

@@ -2,6 +2,7 @@
 import Link from 'next/link';
 import { usePathname } from 'next/navigation';
 import { createContext, useContext, useEffect, useState, type ReactNode } from 'react';
+import { hasToken, noTokenHint } from '@/api/client';
 import type { Version } from '@/api/types';
 import { clockSeconds, counter, duration } from '@/lib/format';
 import { setTheme } from '@/lib/theme';
@@ -129,6 +130,11 @@ function Banners() {
   const server = useStore((s) => s.serverVersion);
   const { stream } = useApp();
   const now = useNow();
+  // Nothing was ever heard: perhaps the server answers, but shows nothing without the token.
+  const asked = useFetch<Version>(link === 'offline' && heardAt === null ? '/version' : null, { pollMs: 5000 });
+  if (asked.error?.status === 401) {
+    return <div className="banner offline" role="alert"><span>{hasToken() ? 'The server does not know this token.' : 'This server shows nothing without the token.'} {noTokenHint}</span><Link className="quiet" href="/settings" prefetch={false}>Enter the token</Link></div>;
+  }
   return (
     <>
       {link === 'offline' ? (

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <limits>
 #include <nlohmann/json.hpp>
 
 #include "api/view_json.h"
@@ -64,7 +65,7 @@ class ShownJobs {
   bool next(const Job& job) {
     if (is_terminal(job.state)) return ended_-- <= kMostEnded;
     if (holds_gpus(job.state)) return running_-- <= kMostRunning;
-    return !last_ || turn_of(job) <= *last_;
+    return turn_of(job) <= last_;
   }
 
  private:
@@ -72,7 +73,8 @@ class ShownJobs {
   static Turn turn_of(const Job& job) { return {-job.spec.priority, job.number}; }
 
   std::size_t running_ = 0, ended_ = 0;
-  std::optional<Turn> last_;  // nothing: all that wait are shown
+  // Of the last that is shown; without a cut behind everybody's.
+  Turn last_{std::numeric_limits<int>::max(), std::numeric_limits<std::int64_t>::max()};
 };
 
 }  // namespace

@@ -126,10 +126,12 @@ TEST_F(WebSocket, ATicketLetsOnePageInOnce) {
   server_ = std::move(*Server::open(options));
   std::mutex mutex;
   std::vector<std::string> identities;
-  server_->socket("/stream", Access::kRead, {.on_open = [&](std::shared_ptr<Socket>, const Request& request) {
-                    std::lock_guard lock(mutex);
-                    identities.push_back(request.identity);
-                  }});
+  SocketHandlers handlers;
+  handlers.on_open = [&](std::shared_ptr<Socket>, const Request& request) {
+    std::lock_guard lock(mutex);
+    identities.push_back(request.identity);
+  };
+  server_->socket("/stream", Access::kRead, std::move(handlers));
   server_->route("POST", "/act", Access::kWrite, Run::kInline, [](const Request&) { return Response{}; });
   server_->start();
   const auto offer = [](const std::string& ticket) {

@@ -293,7 +293,9 @@ const tasks = {
     async keys() {
       await go('/');
       const target = (await api('/gpus?limit=1000')).items.at(-1);
+      await page.waitForSelector('.kpi .v');
       await press('Control+k');
+      await page.waitForSelector('#find-hits li');
       await page.keyboard.type(`${target.node} gpu ${target.gpu_index}`);
       await page.waitForTimeout(300);
       await press('Enter');

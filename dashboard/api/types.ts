@@ -42,6 +42,8 @@ export interface Alert {
   alert_id: string; severity: 'critical' | 'warning' | 'info'; kind: string; title: string; detail: string | null; gpu_id: string | null;
   gpu_uuid: string | null; node: string | null; job_id: string | null; number: number | null; since: string; cleared_at: string | null;
   value: number | null; threshold: number | null; unit: string | null; acknowledged: boolean;
+  /** Out of the inbox until then, for everybody; absent from older servers. */
+  snoozed_until?: string | null;
 }
 export interface Version { version: string; cluster: string; mode: string; store: string; bus: string; simulated: boolean }
 

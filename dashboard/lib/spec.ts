@@ -4,18 +4,18 @@ import { parseDuration, parseMemoryMb } from './quantity';
 /** The submit form as typed, the job specification made of it, and the same as a command line. */
 export interface Form {
   mode: 'command' | 'script'; command: string; script: string; name: string; type: 'training' | 'inference'; gpus: string; gpuMemory: string;
-  timeLimit: string; priority: string; env: string;
+  timeLimit: string; priority: string; env: string; begin: string;
 }
-export const emptyForm: Form = { mode: 'command', command: '', script: '#!/bin/sh\n', name: '', type: 'training', gpus: '1', gpuMemory: '', timeLimit: '', priority: '50', env: '' };
+export const emptyForm: Form = { mode: 'command', command: '', script: '#!/bin/sh\n', name: '', type: 'training', gpus: '1', gpuMemory: '', timeLimit: '', priority: '50', env: '', begin: '' };
 
 export interface Spec {
-  argv?: string[]; script?: string; name?: string; type: string; gpus: number; gpu_mem_mb?: number; time_limit_s?: number; priority: number; env?: Record<string, string>;
+  argv?: string[]; script?: string; name?: string; type: string; gpus: number; gpu_mem_mb?: number; time_limit_s?: number; priority: number; env?: Record<string, string>; begin?: string;
 }
 export type FormErrors = Partial<Record<keyof Form, string>>;
 
 /** Field of the form that a JSON pointer of the server speaks about. */
 const fields: Record<string, keyof Form> = {
-  argv: 'command', script: 'script', name: 'name', type: 'type', gpus: 'gpus', gpu_mem_mb: 'gpuMemory', time_limit_s: 'timeLimit', priority: 'priority', env: 'env',
+  argv: 'command', script: 'script', name: 'name', type: 'type', gpus: 'gpus', gpu_mem_mb: 'gpuMemory', time_limit_s: 'timeLimit', priority: 'priority', env: 'env', begin: 'begin',
 };
 export const pointerField = (pointer: string): keyof Form | null => fields[pointer.split('/')[0] ?? ''] ?? null;
 
@@ -44,6 +44,11 @@ export function checkForm(form: Form): { spec: Spec | null; errors: FormErrors }
     const parsed = parseDuration(form.timeLimit);
     if ('error' in parsed) errors.timeLimit = parsed.error;
     else spec.time_limit_s = parsed.value;
+  }
+  if (form.begin.trim()) {
+    const at = Date.parse(form.begin.trim());
+    if (Number.isNaN(at)) errors.begin = 'A time like 2026-01-15T09:00';
+    else spec.begin = new Date(at).toISOString();
   }
   const env = environment(form.env);
   if (typeof env === 'string') errors.env = env;
@@ -79,6 +84,7 @@ export function cliOf(form: Form): string {
   flag('gpu-mem', form.gpuMemory);
   flag('time', form.timeLimit);
   if (form.priority.trim() !== '50') flag('priority', form.priority);
+  flag('begin', form.begin);
   for (const line of form.env.split('\n')) flag('env', line);
   const split = splitCommand(form.command);
   words.push(form.mode === 'script' ? 'script.sh' : `-- ${'argv' in split && split.argv.length ? joinCommand(split.argv) : '…'}`);

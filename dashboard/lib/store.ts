@@ -1,5 +1,6 @@
 import type { Alert, Fleet, FleetNode, Gpu, GpuSample, Job } from '@/api/types';
 import { readingAt, stateCode, stateNames, none8, type Columns } from './columns';
+import { sameItems, waitingInOrder } from './queue';
 import { Ring } from './ring';
 import type { LogMessage, StreamEvents, Welcome } from './stream';
 import type { Topic, TopicItems, TopicState } from './topics';
@@ -20,6 +21,8 @@ export interface State {
   nodes: ReadonlyMap<string, FleetNode>;
   gpus: ReadonlyMap<string, Gpu>;
   jobs: ReadonlyMap<string, Job>;
+  /** Those that wait, in the order of the queue; the same list while none of them changes, whatever running jobs do. */
+  waiting: readonly Job[];
   alerts: ReadonlyMap<string, Alert>;
   /** Topics whose first snapshot has come. */
   loaded: Readonly<Record<Topic, boolean>>;
@@ -38,7 +41,7 @@ const staleTicks = 3;
 
 export const emptyState: State = {
   link: 'connecting', heardAt: null, offlineSince: null, intervalMs: 1000, clockOffsetMs: 0, serverVersion: null, fleet: null,
-  nodes: new Map(), gpus: new Map(), jobs: new Map(), alerts: new Map(),
+  nodes: new Map(), gpus: new Map(), jobs: new Map(), waiting: [], alerts: new Map(),
   loaded: { fleet: false, nodes: false, gpus: false, jobs: false, alerts: false }, tick: 0,
 };
 
@@ -57,6 +60,7 @@ export class Store implements StreamEvents {
   /** `schedule` runs the notification; the browser gives one that fires once per frame, tests run it at once. */
   constructor(private readonly schedule: (run: () => void) => void = (run) => run(), initial: Partial<State> = {}) {
     this.state = { ...emptyState, ...initial };
+    if (initial.jobs && !initial.waiting) this.state = { ...this.state, waiting: waitingInOrder([...initial.jobs.values()]) };
   }
 
   readonly getState = (): State => this.state;
@@ -95,6 +99,12 @@ export class Store implements StreamEvents {
     }
     if (topic === 'gpus' && this.columns) {
       this.adoptBare(topicState.items as ReadonlyMap<string, Gpu>, loaded);
+      return;
+    }
+    if (topic === 'jobs') {
+      const jobs = topicState.items as ReadonlyMap<string, Job>;
+      const waiting = waitingInOrder([...jobs.values()]);
+      this.set({ jobs, waiting: sameItems(waiting, this.state.waiting) ? this.state.waiting : waiting, loaded });
       return;
     }
     if (topic === 'gpus') this.record(topicState.items as ReadonlyMap<string, Gpu>);

@@ -12,12 +12,14 @@ import { useApp, useNow, useStore, useValues } from './hooks';
 import { Icon } from './Icon';
 import { EntityLink } from './navigation';
 import { CopyButton, Empty, Panel, SkeletonRows } from './parts';
-import { useSnoozed } from './snooze';
 
 const shownLimit = 5;
 const rank: Record<string, number> = { critical: 0, warning: 1, info: 2 };
 export const alertGlyph = (a: Alert): GlyphName => (a.kind === 'idle' ? 'idle' : a.severity === 'critical' ? 'crit' : a.severity === 'warning' ? 'warn' : 'info');
 const metricOf: Record<string, GpuMetric> = { temperature: 'temperature_c', throttling: 'temperature_c', idle: 'utilization_gpu', memory: 'memory_used_mb', gpu_lost: 'utilization_gpu', no_data: 'utilization_gpu', slow: 'utilization_gpu' };
+
+/** Snoozed on the server until a time that lies ahead of `now` (browser time; a minute more or less does not matter). */
+export const isAsleep = (a: Alert, now: number): boolean => (parseTime(a.snoozed_until) ?? 0) > now;
 
 export function sortedAlerts(alerts: readonly Alert[]): Alert[] {
   return [...alerts].sort((a, b) => (rank[a.severity] ?? 3) - (rank[b.severity] ?? 3) || (parseTime(b.since) ?? 0) - (parseTime(a.since) ?? 0));
@@ -27,9 +29,8 @@ export function sortedAlerts(alerts: readonly Alert[]): Alert[] {
 export function Attention() {
   const alerts = useValues(useStore((s) => s.alerts));
   const loaded = useStore((s) => s.loaded.alerts);
-  const snoozed = useSnoozed();
   const minute = useNow(10_000);
-  const open = useMemo(() => sortedAlerts(alerts.filter((a) => !a.cleared_at && !a.acknowledged && snoozed.until(a.alert_id, minute) === null)), [alerts, snoozed, minute]);
+  const open = useMemo(() => sortedAlerts(alerts.filter((a) => !a.cleared_at && !a.acknowledged && !isAsleep(a, minute))), [alerts, minute]);
   const lastCleared = useMemo(() => alerts.reduce((m, a) => Math.max(m, parseTime(a.cleared_at ?? a.since) ?? 0), 0), [alerts]);
   const now = useNow(10_000);
   return (
@@ -44,17 +45,16 @@ export function Attention() {
   );
 }
 
-const snoozeMs = 3_600_000;
+const snoozes = [{ label: 'Snooze 1 h', s: 3600 }, { label: '8 h', s: 28_800 }] as const;
 
 /** One alert: what was measured, where to look, and what can be done. `full` adds the runbook and why it was flagged. */
 export function AlertItem({ alert, spark = true, full = false }: { alert: Alert; spark?: boolean; full?: boolean }) {
   const now = useNow(10_000);
-  const snoozed = useSnoozed();
   const gpus = useStore((s) => s.gpus);
   const since = parseTime(alert.since);
   const gpu = alert.gpu_uuid ? gpus.get(alert.gpu_uuid) : undefined;
   const target = alert.gpu_uuid ? { href: gpuUrl(alert.gpu_uuid), text: 'Show GPU' } : alert.number !== null && alert.number !== undefined ? { href: jobUrl(alert.number), text: `Show job ${alert.number}` } : alert.node ? { href: nodeUrl(alert.node), text: 'Show node' } : null;
-  const until = snoozed.until(alert.alert_id, now);
+  const path = `/alerts/${encodeURIComponent(alert.alert_id)}`;
   const open = !alert.cleared_at;
   const measured = alert.value !== null && alert.value !== undefined ? `${trimmed(alert.value)}${alert.unit ? ` ${alert.unit}` : ''}${alert.threshold !== null && alert.threshold !== undefined ? `, limit ${trimmed(alert.threshold)}${alert.unit ? ` ${alert.unit}` : ''}` : ''}` : null;
   const peers = useMemo(() => (gpu ? peersOf(gpu, gpus) : null), [gpu, gpus]);
@@ -68,8 +68,9 @@ export function AlertItem({ alert, spark = true, full = false }: { alert: Alert;
         {target ? <EntityLink className="text-btn" href={target.href} aria-label={`${target.text}: ${alert.title}`}>{target.text}</EntityLink> : null}
         {peers ? <EntityLink className="text-btn" href={peers} aria-label={`Compare with peers: ${alert.title}`}>Compare with peers</EntityLink> : null}
         {alert.gpu_uuid && full && alert.number != null ? <EntityLink className="text-btn" href={jobUrl(alert.number)}>Job {alert.number}</EntityLink> : null}
-        {open && !alert.acknowledged ? <Action className="text-btn" label={<>Acknowledge<span className="vh">: {alert.title}</span></>} path={`/alerts/${encodeURIComponent(alert.alert_id)}/acknowledge`} /> : null}
-        {open && full ? until === null ? <button type="button" className="text-btn" title="Hides it in this browser only" onClick={() => snoozed.snooze(alert.alert_id, Date.now() + snoozeMs)}>Snooze 1 h<span className="vh">: {alert.title}</span></button> : <button type="button" className="text-btn" onClick={() => snoozed.wake(alert.alert_id)}>Wake, snoozed here until {instant(until, now)}<span className="vh">: {alert.title}</span></button> : null}
+        {open && !alert.acknowledged ? <Action className="text-btn" label={<>Acknowledge<span className="vh">: {alert.title}</span></>} path={`${path}/acknowledge`} /> : null}
+        {open && full && !isAsleep(alert, now) ? snoozes.map((s) => <Action key={s.s} className="text-btn" label={<>{s.label}<span className="vh">: {alert.title}</span></>} path={`${path}/snooze`} body={{ for_s: s.s }} />) : null}
+        {open && full && isAsleep(alert, now) ? <Action className="text-btn" label={<>Wake, snoozed until {instant(parseTime(alert.snoozed_until), now)}<span className="vh">: {alert.title}</span></>} path={`${path}/wake`} /> : null}
         <time className="num" dateTime={alert.since} title={since ? `for ${duration((now - since) / 1000)}` : undefined}>{alert.cleared_at ? `cleared ${instant(parseTime(alert.cleared_at), now)}` : instant(since, now)}</time>
       </div>
       {full ? <RunbookView alert={alert} /> : null}

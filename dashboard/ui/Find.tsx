@@ -52,8 +52,14 @@ function FindBody({ onClose, onSubmit }: { onClose: () => void; onSubmit: () => 
       { key: 'do-retry', kind: 'do', text: 'Connect again now', note: '', run: () => stream?.retryNow() },
     ];
   }, [jobs, onSubmit, stream]);
-  const words = text.toLowerCase().split(/\s+/).filter(Boolean);
-  const hits = (words.length ? [...pageHits, ...commands, ...all] : [...pageHits.slice(0, 6), ...commands]).filter((h) => words.every((w) => `${h.kind} ${h.text} ${h.key}`.toLowerCase().includes(w))).slice(0, hitLimit);
+  const words = useMemo(() => text.toLowerCase().split(/\s+/).filter(Boolean), [text]);
+  const hits = useMemo(() => {
+    const from = words.length ? [...pageHits, ...commands, ...all] : [...pageHits.slice(0, 6), ...commands];
+    const found = from.filter((h) => words.every((w) => `${h.kind} ${h.text} ${h.key}`.toLowerCase().includes(w)));
+    // What is named as it was typed comes before what has the words somewhere.
+    const exact = words.join(' ');
+    return [...found.filter((h) => h.text.toLowerCase().includes(exact)), ...found.filter((h) => !h.text.toLowerCase().includes(exact))].slice(0, hitLimit);
+  }, [words, commands, all]);
   const go = (hit: Hit | undefined): void => {
     if (!hit) return;
     onClose();

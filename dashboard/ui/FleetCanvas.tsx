@@ -1,5 +1,5 @@
 'use client';
-import { useCallback, useEffect, useMemo, useRef, useState, type KeyboardEvent, type MouseEvent } from 'react';
+import { useEffect, useMemo, useRef, useState, type KeyboardEvent, type MouseEvent } from 'react';
 import type { Gpu } from '@/api/types';
 import { none8, stateCode, stateNames, type Columns } from '@/lib/columns';
 import { BlockPainter, blocksOf, cellAt, cellBox, readInks, stripsPerRow, type Block, type SlotFacts } from '@/lib/draw/fleet';
@@ -9,9 +9,11 @@ import { gpuUrl } from '@/lib/url';
 import { GpuCard } from './GpuCard';
 import { Icon } from './Icon';
 import { useApp, useMedia, useStore } from './hooks';
+import { useHoverCard, type HoverCard } from './hover';
 import { useNavigate } from './navigation';
 
 interface Place { block: number; strip: number; cell: number }
+const samePlace = (a: Place, b: Place): boolean => a.block === b.block && a.strip === b.strip && a.cell === b.cell;
 
 /** Fleets above 512 GPUs. Readings go from the columns to the canvases without React; the heads follow once a second. */
 export function FleetCanvas({ metric, theme, roomy }: { metric: MapMetric; theme: Theme; roomy: boolean }) {
@@ -26,7 +28,9 @@ export function FleetCanvas({ metric, theme, roomy }: { metric: MapMetric; theme
   const canvases = useRef<(HTMLCanvasElement | null)[]>([]);
   const painters = useRef<BlockPainter[]>([]);
   const [width, setWidth] = useState(0);
-  const [place, setPlace] = useState<Place | null>(null);
+  const hover = useHoverCard<Place>(samePlace);
+  const place = hover.shown;
+  const [at, setAt] = useState<Place | null>(null);
   const [keyed, setKeyed] = useState(false);
   const box = useRef<HTMLDivElement>(null);
   const cellHeight = !wide ? 11 : roomy ? 8.5 : blocks.length > 8 ? 4.6 : blocks.length > 4 ? 8 : 11;
@@ -44,51 +48,52 @@ export function FleetCanvas({ metric, theme, roomy }: { metric: MapMetric; theme
     let frame = 0;
     const paint = (): void => {
       frame = 0;
-      performance.mark('fleet-paint');
       const now = store.readingColumns();
       for (const painter of painters.current) painter.paint(now, metric);
-      performance.measure('fleet-paint', 'fleet-paint');
-      performance.clearMarks('fleet-paint');
     };
     paint();
+    let seen = store.getState().gpus;
     const off = store.onReadings(() => {
-      updateFacts(allFacts, store.getState().gpus);
+      const { gpus: present } = store.getState();
+      if (present !== seen) updateFacts(allFacts, present);
+      seen = present;
       frame ||= requestAnimationFrame(paint);
     });
     return () => { off(); cancelAnimationFrame(frame); };
   }, [blocks, allFacts, metric, theme, cellHeight, width, store]);
 
   const factsAt = (p: Place | null): SlotFacts | null => (p ? blocks[p.block]?.strips[p.strip]?.[p.cell] ?? null : null);
-  const facts = factsAt(place);
-  const gpu = facts ? gpus.get(facts.uuid) ?? null : null;
+  const gpuAt = (p: Place | null): Gpu | null => gpus.get(factsAt(p)?.uuid ?? '') ?? null;
+  const gpu = gpuAt(place);
   const point = (event: MouseEvent<HTMLCanvasElement>, block: number): Place | null => {
     const painter = painters.current[block];
-    const at = painter ? cellAt(blocks[block]!, painter.gridNow(), event.nativeEvent.offsetX, event.nativeEvent.offsetY) : null;
-    return at ? { block, ...at } : null;
+    const found = painter ? cellAt(blocks[block]!, painter.gridNow(), event.nativeEvent.offsetX, event.nativeEvent.offsetY) : null;
+    return found ? { block, ...found } : null;
   };
   const onKeyDown = (event: KeyboardEvent): void => {
-    const from = place ?? { block: 0, strip: 0, cell: 0 };
-    if (event.key === 'Enter' && gpu) return navigate(gpuUrl(gpu.gpu_uuid));
-    if (event.key === 'Escape') return setPlace(null);
+    const from = at ?? { block: 0, strip: 0, cell: 0 };
+    const target = gpuAt(at);
+    if (event.key === 'Enter' && target) return navigate(gpuUrl(target.gpu_uuid));
     const next = moved(blocks, from, event.key);
     if (!next) return;
     event.preventDefault();
     setKeyed(true);
-    setPlace(place ? next : from);
+    setAt(at ? next : from);
+    hover.point(at ? next : from);
   };
   return (
     <div className="pods-box" ref={box}>
-      <div className={roomy ? 'pods roomy' : 'pods'} tabIndex={0} role="application" aria-roledescription="map of GPUs" aria-label={`${allFacts.length} GPUs on ${nodes} nodes. Arrow keys move, Enter opens; the table of GPUs says the same in rows.`} onKeyDown={onKeyDown} onBlur={() => { if (keyed) setPlace(null); }}>
+      <div className={roomy ? 'pods roomy' : 'pods'} tabIndex={0} role="application" aria-roledescription="map of GPUs" aria-label={`${allFacts.length} GPUs on ${nodes} nodes. Arrow keys move, Enter opens; the table of GPUs says the same in rows.`} onKeyDown={onKeyDown} onBlur={() => { if (keyed) hover.hide(); }}>
         {blocks.map((block, i) => (
           <div className="pod" key={`${block.nodes[0]}-${block.nodes.length}`}>
             <BlockHead block={block} />
             <canvas ref={(c) => { canvases.current[i] = c; }} role="img" aria-label={`Cells of ${block.nodes[0]} to ${block.nodes[block.nodes.length - 1]}`}
-              onMouseMove={(e) => { const p = point(e, i); setKeyed(false); setPlace((old) => (old && p && old.block === p.block && old.strip === p.strip && old.cell === p.cell ? old : p)); }}
-              onMouseLeave={() => setPlace(null)} onClick={() => { if (gpu) navigate(gpuUrl(gpu.gpu_uuid)); }} />
+              onMouseMove={(e) => { setKeyed(false); hover.point(point(e, i)); }}
+              onMouseLeave={() => hover.point(null)} onClick={(e) => { const hit = gpuAt(point(e, i)); if (hit) navigate(gpuUrl(hit.gpu_uuid)); }} />
           </div>
         ))}
       </div>
-      {place && gpu ? <Cursor place={place} painter={painters.current[place.block] ?? null} box={box.current} gpu={gpu} /> : null}
+      {place && gpu ? <Cursor place={place} painter={painters.current[place.block] ?? null} box={box.current} gpu={gpu} hover={hover.card} /> : null}
       <p className="vh" role="status">{keyed && gpu ? spoken({ ...gpu, sample: store.sampleOf(gpu) }, metric) : ''}</p>
     </div>
   );
@@ -120,33 +125,39 @@ const marked: readonly number[] = ['lost', 'quarantined', 'throttling', 'slow'].
 /** Mean load and what needs a look, from the readings themselves. */
 function BlockHead({ block }: { block: Block }) {
   const { store } = useApp();
-  const text = useCallback((): string => {
-    const columns = store.readingColumns();
-    let sum = 0;
-    let read = 0;
-    const counts = new Map<number, number>();
-    for (const strip of block.strips) for (const facts of strip) {
-      if (!facts || !columns) continue;
-      const busy = columns.utilization[facts.slot]!;
-      if (busy !== none8) { sum += busy; read += 1; }
-      const state = columns.state[facts.slot]!;
-      if (marked.includes(state)) counts.set(state, (counts.get(state) ?? 0) + 1);
-    }
-    return JSON.stringify({ mean: read ? Math.round(sum / read) : null, marks: marked.flatMap((code) => (counts.has(code) ? [[code, counts.get(code)]] : [])) });
-  }, [block, store]);
-  const [shown, setShown] = useState('');
+  const slots = useMemo(() => Int32Array.from(block.strips.flat().flatMap((f) => (f ? [f.slot] : []))), [block]);
+  // One number, so that an unchanged head is not drawn again: mean + 1 in the lowest part, then how many are in each marked state.
+  const [packed, setPacked] = useState(0);
   useEffect(() => {
-    setShown(text());
-    return store.onReadings(() => setShown(text()));
-  }, [text, store]);
-  const { mean, marks } = (shown ? JSON.parse(shown) : { mean: null, marks: [] }) as { mean: number | null; marks: [number, number][] };
+    const read = (): void => setPacked(packHead(slots, store.readingColumns()));
+    read();
+    return store.onReadings(read);
+  }, [slots, store]);
+  const mean = (packed % headBase) - 1;
+  const counts = marked.map((_, i) => Math.floor(packed / headBase ** (i + 1)) % headBase);
   return (
     <div className="nh">
       <span className="mono-name">{block.nodes[0]}{block.nodes.length > 1 ? `–${tail(block.nodes)}` : ''}</span>
-      {marks.slice(0, 2).map(([code, n]) => <BlockMark key={code} code={code} n={n} />)}
-      <span className="st num">{mean === null ? '–' : `${mean} %`}</span>
+      {marked.flatMap((code, i) => (counts[i] ? [<BlockMark key={code} code={code} n={counts[i]!} />] : [])).slice(0, 2)}
+      <span className="st num">{mean < 0 ? '–' : `${mean} %`}</span>
     </div>
   );
+}
+
+/** More than a block holds of anything; five parts of it are still a safe integer. */
+const headBase = 1024;
+function packHead(slots: Int32Array, columns: Columns | null): number {
+  if (!columns) return 0;
+  let sum = 0;
+  let read = 0;
+  let packed = 0;
+  for (let i = 0; i < slots.length; i++) {
+    const busy = columns.utilization[slots[i]!]!;
+    if (busy !== none8) { sum += busy; read += 1; }
+    const at = marked.indexOf(columns.state[slots[i]!]!);
+    if (at >= 0) packed += headBase ** (at + 1);
+  }
+  return packed + (read ? Math.round(sum / read) + 1 : 0);
 }
 
 /** Shape and number; the word is there for who cannot see the shape. */
@@ -163,7 +174,7 @@ function tail(nodes: readonly string[]): string {
   return digits && first.startsWith(last.slice(0, -digits.length)) ? digits : last;
 }
 
-function Cursor({ place, painter, box, gpu }: { place: Place; painter: BlockPainter | null; box: HTMLDivElement | null; gpu: Gpu }) {
+function Cursor({ place, painter, box, gpu, hover }: { place: Place; painter: BlockPainter | null; box: HTMLDivElement | null; gpu: Gpu; hover: HoverCard<Place>['card'] }) {
   const ref = useRef<HTMLDivElement>(null);
   const card = useRef<HTMLDivElement>(null);
   useEffect(() => {
@@ -177,12 +188,13 @@ function Cursor({ place, painter, box, gpu }: { place: Place; painter: BlockPain
     const set = (element: HTMLElement, values: Record<string, number>): void => { for (const [k, v] of Object.entries(values)) element.style.setProperty(k, `${v}px`); };
     set(ref.current, { left: left - 2, top: top - 2, width: grid.cellWidth + 3, height: grid.cellHeight + 3 });
     const cardBox = card.current.getBoundingClientRect();
-    set(card.current, { left: Math.max(0, Math.min(outer.width - cardBox.width, left + 14)), top: canvas.top + y + cardBox.height + 30 > window.innerHeight ? top - cardBox.height - 10 : top + grid.cellHeight + 10 });
+    // It touches the cell, so that the pointer can move onto it.
+    set(card.current, { left: Math.max(0, Math.min(outer.width - cardBox.width, left - 4)), top: canvas.top + y + cardBox.height + 30 > window.innerHeight ? top - cardBox.height - 2 : top + grid.cellHeight + 1 });
   }, [place, painter, box, gpu]);
   return (
     <>
       <div className="cell-cursor" ref={ref} aria-hidden="true" />
-      <div className="hover-card" ref={card} aria-hidden="true"><GpuCard gpu={gpu} /></div>
+      <div className="hover-card" ref={card} aria-hidden="true" {...hover}><GpuCard gpu={gpu} /></div>
     </>
   );
 }

@@ -10,6 +10,7 @@ import { ringGpuLimit } from '@/lib/store';
 import { FleetCanvas } from './FleetCanvas';
 import { GpuCard } from './GpuCard';
 import { useApp, useMedia, useStore, useTheme } from './hooks';
+import { useHoverCard, type HoverCard as Hover } from './hover';
 import { Icon } from './Icon';
 import { EntityLink } from './navigation';
 import { Segments, Skeleton } from './parts';
@@ -34,7 +35,8 @@ function CellMap({ metric, theme, only }: { metric: MapMetric; theme: Theme; onl
   const tick = useStore((s) => s.tick);
   const large = all.size > ringGpuLimit;
   const [active, setActive] = useState<string | null>(null);
-  const [pointed, setPointed] = useState<Pointed | null>(null);
+  const hover = useHoverCard<Pointed>((a, b) => a.cell === b.cell);
+  const pointed = hover.shown;
   const wide = useMedia('(min-width: 900px)');
   const gpus = useMemo(() => [...all.values()].filter((g) => !only || g.node === only), [all, only]);
   // Of a large fleet only the columns have readings; the few cells of one node take theirs from there.
@@ -42,14 +44,16 @@ function CellMap({ metric, theme, only }: { metric: MapMetric; theme: Theme; onl
   const focus = useCallback((uuid: string) => setActive(uuid), []);
   const current = active && all.has(active) ? active : groups.values().next().value?.[0]?.gpu_uuid ?? null;
   const point = (target: EventTarget): void => {
-    const cell = (target as HTMLElement).closest<HTMLElement>('[data-uuid]');
-    setPointed((old) => (cell ? (old?.cell === cell ? old : { uuid: cell.dataset.uuid!, cell }) : null));
+    const element = target as HTMLElement;
+    if (element.closest('.hover-card')) return;
+    const cell = element.closest<HTMLElement>('[data-uuid]');
+    hover.point(cell ? { uuid: cell.dataset.uuid!, cell } : null);
   };
   return (
-    <div className={`fleet ${groups.size === 1 ? 'one' : groups.size > 20 ? 'many' : ''}`} onKeyDown={(e) => { if (e.key === 'Escape') setPointed(null); moveFocus(e); }}
-      onMouseOver={(e) => point(e.target)} onMouseLeave={() => setPointed(null)} onFocus={(e) => { if (e.target.matches(':focus-visible')) point(e.target); }} onBlur={() => setPointed(null)}>
+    <div className={`fleet ${groups.size === 1 ? 'one' : groups.size > 20 ? 'many' : ''}`} onKeyDown={moveFocus}
+      onMouseOver={(e) => point(e.target)} onMouseLeave={() => hover.point(null)} onFocus={(e) => { if (e.target.matches(':focus-visible')) point(e.target); }} onBlur={hover.hide}>
       {[...groups].map(([name, list]) => <NodeGroup key={name} name={name} gpus={list} node={nodes.get(name)} metric={metric} theme={theme} tick={tick} active={current} onFocus={focus} perRow={groups.size === 1 && list.length > longRow && wide ? longRow : rowLength} />)}
-      {pointed && all.has(pointed.uuid) ? <HoverCard pointed={pointed} gpu={all.get(pointed.uuid)!} /> : null}
+      {pointed && all.has(pointed.uuid) ? <HoverCard pointed={pointed} gpu={all.get(pointed.uuid)!} hover={hover.card} /> : null}
     </div>
   );
 }
@@ -57,7 +61,7 @@ function CellMap({ metric, theme, only }: { metric: MapMetric; theme: Theme; onl
 interface Pointed { uuid: string; cell: HTMLElement }
 
 /** Beside the cell, inside the window. It repeats what the GPU's page says, so nothing needs hover. */
-function HoverCard({ pointed, gpu }: { pointed: Pointed; gpu: Gpu }) {
+function HoverCard({ pointed, gpu, hover }: { pointed: Pointed; gpu: Gpu; hover: Hover<Pointed>['card'] }) {
   const ref = useRef<HTMLDivElement>(null);
   useLayoutEffect(() => {
     const card = ref.current;
@@ -68,9 +72,9 @@ function HoverCard({ pointed, gpu }: { pointed: Pointed; gpu: Gpu }) {
     const size = card.getBoundingClientRect();
     const below = cell.bottom + size.height + 30 < window.innerHeight;
     card.style.setProperty('left', `${Math.max(4, Math.min(outer.width - size.width - 4, cell.left - outer.left))}px`);
-    card.style.setProperty('top', `${below ? cell.bottom - outer.top + 26 : cell.top - outer.top - size.height - 8}px`);
+    card.style.setProperty('top', `${below ? cell.bottom - outer.top + 1 : cell.top - outer.top - size.height - 1}px`);
   }, [pointed, gpu]);
-  return <div className="hover-card" ref={ref} aria-hidden="true"><GpuCard gpu={gpu} /></div>;
+  return <div className="hover-card" ref={ref} aria-hidden="true" {...hover}><GpuCard gpu={gpu} /></div>;
 }
 
 export function FleetSkeleton({ nodes = 8 }: { nodes?: number }) {

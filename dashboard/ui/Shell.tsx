@@ -2,9 +2,9 @@
 import Link from 'next/link';
 import { usePathname } from 'next/navigation';
 import { createContext, useContext, useEffect, useState, type ReactNode } from 'react';
+import { hasToken, noTokenHint } from '@/api/client';
 import type { Version } from '@/api/types';
 import { clockSeconds, counter, duration } from '@/lib/format';
-import { jobGroup } from '@/lib/reasons';
 import { setTheme } from '@/lib/theme';
 import { Find } from './Find';
 import { useApp, useFetch, useNow, useStore, useTheme } from './hooks';
@@ -68,12 +68,12 @@ function Header({ onFind, onSubmit }: { onFind: () => void; onSubmit: () => void
 
 function Nav() {
   const pathname = usePathname();
-  const jobs = useStore((s) => s.jobs);
+  const held = useStore((s) => s.waiting.length);
   const alerts = useStore((s) => s.alerts);
   const pendingJobs = useStore((s) => s.fleet?.jobs_pending);
   const [open, setOpen] = useState(false);
   useEffect(() => setOpen(false), [pathname]);
-  const waiting = pendingJobs ?? [...jobs.values()].filter((j) => jobGroup(j.state) === 'waiting').length;
+  const waiting = pendingJobs ?? held;
   const openAlerts = [...alerts.values()].filter((a) => !a.cleared_at && !a.acknowledged);
   const critical = openAlerts.some((a) => a.severity === 'critical');
   return (
@@ -130,6 +130,11 @@ function Banners() {
   const server = useStore((s) => s.serverVersion);
   const { stream } = useApp();
   const now = useNow();
+  // Nothing was ever heard: perhaps the server answers, but shows nothing without the token.
+  const asked = useFetch<Version>(link === 'offline' && heardAt === null ? '/version' : null, { pollMs: 5000 });
+  if (asked.error?.status === 401) {
+    return <div className="banner offline" role="alert"><span>{hasToken() ? 'The server does not know this token.' : 'This server shows nothing without the token.'} {noTokenHint}</span><Link className="quiet" href="/settings" prefetch={false}>Enter the token</Link></div>;
+  }
   return (
     <>
       {link === 'offline' ? (

@@ -4,8 +4,12 @@ import { ApiError, newIdempotencyKey, request } from '@/api/client';
 import type { Job } from '@/api/types';
 import { PlanView, usePlan } from './Plan';
 import { checkForm, cliOf, emptyForm, pointerField, type Form } from '@/lib/spec';
+import { bestStart, savedPct } from '@/lib/carbon';
+import { instant } from '@/lib/format';
+import { parseDuration } from '@/lib/quantity';
 import { jobUrl } from '@/lib/url';
 import { useWriteBlock } from './Action';
+import { useNow, useStore } from './hooks';
 import { useNavigate } from './navigation';
 import { CopyButton, Problem, Segments } from './parts';
 
@@ -80,6 +84,10 @@ export function SubmitForm({ onDone }: { onDone?: () => void }) {
           <Field name="timeLimit" label="Time limit" hint="empty: queue default" error={errors.timeLimit}>{(p) => <input {...p} value={form.timeLimit} onChange={(e) => set('timeLimit', e.target.value)} placeholder="2h" />}</Field>
           <Field name="priority" label="Priority" hint="0 to 100" error={errors.priority}>{(p) => <input {...p} inputMode="numeric" value={form.priority} onChange={(e) => set('priority', e.target.value)} />}</Field>
         </div>
+        <div className="field-row">
+          <Field name="begin" label="Not before" hint="empty: as soon as it fits" error={errors.begin}>{(p) => <input {...p} type="datetime-local" value={form.begin} onChange={(e) => set('begin', e.target.value)} />}</Field>
+          <Cleaner limit={form.timeLimit} onChoose={(at) => set('begin', at)} />
+        </div>
         <Field name="env" label="Environment" hint="One NAME=value per line." error={errors.env}>{(p) => <textarea {...p} className="mono" rows={2} value={form.env} onChange={(e) => set('env', e.target.value)} spellCheck={false} placeholder="SEED=1" />}</Field>
       </div>
       <div className="form-side">
@@ -100,6 +108,31 @@ export function SubmitForm({ onDone }: { onDone?: () => void }) {
       </div>
     </form>
   );
+}
+
+const usualHours = 4;
+
+/** From the forecast: whether a later start would use cleaner power, and a button that asks for it. */
+function Cleaner({ limit, onChoose }: { limit: string; onChoose: (at: string) => void }) {
+  const carbon = useStore((s) => s.fleet?.carbon ?? null);
+  const now = useNow(60_000);
+  const asked = limit.trim() ? parseDuration(limit) : null;
+  const hours = asked && 'value' in asked ? asked.value / 3600 : usualHours;
+  const shift = useMemo(() => (now ? bestStart(carbon, hours, now) : null), [carbon, hours, now]);
+  if (!carbon || !now) return <span />;
+  if (!shift || savedPct(shift) < 1) return <p className="field cleaner d"><span>Cleaner power</span>The forecast has no cleaner start for a run of {Math.round(hours * 10) / 10} h.</p>;
+  return (
+    <p className="field cleaner"><span>Cleaner power, forecast</span>
+      <button type="button" className="quiet" onClick={() => onChoose(localMinute(shift.startMs))}>Start at {instant(shift.startMs, now)}</button>
+      <small>{savedPct(shift)} % less CO₂e over {Math.round(hours * 10) / 10} h: {Math.round(shift.best)} instead of {Math.round(shift.now)} g/kWh</small></p>
+  );
+}
+
+/** As a date and time field wants it, in the browser's zone. */
+function localMinute(ms: number): string {
+  const d = new Date(ms);
+  const two = (n: number): string => String(n).padStart(2, '0');
+  return `${d.getFullYear()}-${two(d.getMonth() + 1)}-${two(d.getDate())}T${two(d.getHours())}:${two(d.getMinutes())}`;
 }
 
 interface ControlProps { id: string; name: string; 'aria-invalid'?: true; 'aria-describedby'?: string }

@@ -4,9 +4,9 @@ import { getJson } from '@/api/client';
 import type { Carbon, Explain, Job } from '@/api/types';
 import { clock, instant, memory, parseTime, plural } from '@/lib/format';
 import { byNode } from '@/lib/gpu';
-import { jobGroup, reasonChip, reasonShort } from '@/lib/reasons';
+import { reasonChip, reasonShort } from '@/lib/reasons';
 import { jobUrl } from '@/lib/url';
-import { useNow, useStore, useValues } from './hooks';
+import { useNow, useStore } from './hooks';
 import { EntityLink } from './navigation';
 import { Empty, Panel, SkeletonRows } from './parts';
 import { moveFocus } from './roving';
@@ -14,10 +14,6 @@ import { moveFocus } from './roving';
 const shownLimit = 6;
 const explainEveryMs = 10_000;
 const axisHours = 8;
-
-export function waitingInOrder(jobs: readonly Job[]): Job[] {
-  return jobs.filter((j) => jobGroup(j.state) === 'waiting').sort((a, b) => (b.priority ?? 0) - (a.priority ?? 0) || a.number - b.number);
-}
 
 export type Etas = ReadonlyMap<string, NonNullable<Explain['start_eta']>>;
 
@@ -45,10 +41,10 @@ function useEtas(jobs: readonly Job[]): Etas {
 }
 
 export function WaitingJobs({ selected, onSelect }: { selected: string | null; onSelect: (job: Job) => void }) {
-  const jobs = useValues(useStore((s) => s.jobs));
+  const waiting = useStore((s) => s.waiting);
+  const total = useStore((s) => Math.max(s.waiting.length, s.fleet?.jobs_pending ?? 0));
   const loaded = useStore((s) => s.loaded.jobs);
   const carbon = useStore((s) => s.fleet?.carbon ?? null);
-  const waiting = useMemo(() => waitingInOrder(jobs), [jobs]);
   const shown = waiting.slice(0, shownLimit);
   const etas = useEtas(shown);
   const now = useNow(10_000);
@@ -56,7 +52,7 @@ export function WaitingJobs({ selected, onSelect }: { selected: string | null; o
   const withAxis = etas.size > 0 && now > 0;
   return (
     <Panel className="waiting" title="Waiting jobs" note={waiting.length ? (withAxis ? 'in start order; a soft edge means an uncertain start' : 'in order of priority') : null}
-      aside={withAxis && window ? <span className="legend"><span className="clean-key" aria-hidden="true" />cleaner power, forecast {Math.round(window.low)} g/kWh</span> : waiting.length > shownLimit ? <EntityLink className="d-link" href="/jobs?tab=waiting">all {waiting.length}</EntityLink> : null}>
+      aside={withAxis && window ? <span className="legend"><span className="clean-key" aria-hidden="true" />cleaner power, forecast {Math.round(window.low)} g/kWh</span> : waiting.length > shownLimit ? <EntityLink className="d-link" href="/jobs?tab=waiting">all {total}</EntityLink> : null}>
       {!loaded ? <SkeletonRows rows={5} label="Loading waiting jobs" /> : null}
       {loaded && waiting.length === 0 ? <NothingWaits /> : null}
       {shown.length ? <Queue jobs={shown} etas={etas} now={now} axis={withAxis} clean={window} selected={selected} onSelect={onSelect} /> : null}
@@ -64,7 +60,7 @@ export function WaitingJobs({ selected, onSelect }: { selected: string | null; o
   );
 }
 
-function Queue({ jobs, etas, now, axis, clean, selected, onSelect }: { jobs: Job[]; etas: Etas; now: number; axis: boolean; clean: Clean | null; selected: string | null; onSelect: (job: Job) => void }) {
+function Queue({ jobs, etas, now, axis, clean, selected, onSelect }: { jobs: readonly Job[]; etas: Etas; now: number; axis: boolean; clean: Clean | null; selected: string | null; onSelect: (job: Job) => void }) {
   const [active, setActive] = useState<string | null>(null);
   const current = jobs.some((j) => j.job_id === active) ? active : selected ?? jobs[0]?.job_id;
   const x = (ms: number): number => Math.min(100, Math.max(0, ((ms - now) / (axisHours * 3_600_000)) * 100));

@@ -1,6 +1,7 @@
-import { adoptToken } from '@/api/client';
+import { adoptToken, hasToken, post } from '@/api/client';
 import { Store } from '@/lib/store';
 import { StreamClient, type Socket } from '@/lib/stream';
+import { socketWithTicket, TicketRule } from '@/lib/ticket';
 import { streamUrl } from '@/lib/url';
 
 /** The page's one store and one stream. Made on first use in the browser; never while the pages are exported. */
@@ -16,9 +17,12 @@ export function browserApp(): App {
     if (document.hidden) setTimeout(run, 0);
     else requestAnimationFrame(run);
   });
+  const rule = new TicketRule(location.hostname, hasToken);
+  const open = (protocols?: string[]): Socket => rule.watch(new WebSocket(streamUrl(location), protocols) as unknown as Socket);
+  const ask = async (): Promise<string> => (await post<{ ticket: string }>('/stream/ticket'))!.ticket;
   const stream = new StreamClient(
     {
-      connect: () => new WebSocket(streamUrl(location)) as unknown as Socket,
+      connect: () => (rule.isWanted() ? socketWithTicket(ask, open) : open()),
       now: () => Date.now(),
       random: () => Math.random(),
       setTimer: (run, ms) => window.setTimeout(run, ms),

@@ -3,16 +3,15 @@ import { useMemo } from 'react';
 import type { Alert, Page, SystemEvent } from '@/api/types';
 import { duration, instant, parseTime, plural } from '@/lib/format';
 import { gpuUrl, nodeUrl } from '@/lib/url';
-import { AlertItem, sortedAlerts } from '@/ui/Attention';
+import { AlertItem, isAsleep, sortedAlerts } from '@/ui/Attention';
 import { useBackfill } from '@/ui/backfill';
 import { useFetch, useNow, useStore, useValues } from '@/ui/hooks';
 import { EntityLink, useUrlQuery } from '@/ui/navigation';
 import { CommandButton, Empty, Panel, Problem, SkeletonRows, Tabs } from '@/ui/parts';
-import { useSnoozed } from '@/ui/snooze';
 
 const tabs = ['open', 'acknowledged', 'snoozed', 'cleared', 'history'] as const;
 type Tab = (typeof tabs)[number];
-const nothing: Record<Tab, string> = { open: 'Nothing needs you.', acknowledged: 'None is acknowledged.', snoozed: 'None is snoozed in this browser.', cleared: 'None was cleared in the last hour.', history: '' };
+const nothing: Record<Tab, string> = { open: 'Nothing needs you.', acknowledged: 'None is acknowledged.', snoozed: 'None is snoozed.', cleared: 'None was cleared in the last hour.', history: '' };
 const kindWords: Record<string, string> = { temperature: 'Hot', throttling: 'Throttling', ecc: 'Memory errors', xid: 'Driver faults', idle: 'Held and idle', no_data: 'Silent', memory: 'Memory almost full', gpu_lost: 'Lost', slow: 'Slow' };
 
 /** An inbox: one group per cause, each alert with what was measured, its runbook and its moment. */
@@ -22,19 +21,18 @@ export function AnomaliesView() {
   const alerts = useValues(useStore((s) => s.alerts));
   const loaded = useStore((s) => s.loaded.alerts);
   const link = useStore((s) => s.link);
-  const snoozed = useSnoozed();
   const now = useNow(10_000);
   const tab = tabs.find((t) => t === query.get('tab')) ?? 'open';
   const text = (query.get('q') ?? '').toLowerCase();
   const lists = useMemo(() => {
     const mine = alerts.filter((a) => `${a.title} ${a.kind} ${a.node ?? ''} ${a.gpu_id ?? ''} ${a.number ?? ''}`.toLowerCase().includes(text));
-    const asleep = (a: Alert): boolean => snoozed.until(a.alert_id, now) !== null;
+    const asleep = (a: Alert): boolean => isAsleep(a, now);
     return {
       open: sortedAlerts(mine.filter((a) => !a.cleared_at && !a.acknowledged && !asleep(a))), acknowledged: sortedAlerts(mine.filter((a) => !a.cleared_at && a.acknowledged)),
       snoozed: sortedAlerts(mine.filter((a) => !a.cleared_at && !a.acknowledged && asleep(a))),
       cleared: mine.filter((a) => a.cleared_at).sort((a, b) => (parseTime(b.cleared_at) ?? 0) - (parseTime(a.cleared_at) ?? 0)), history: [] as Alert[],
     };
-  }, [alerts, text, snoozed, now]);
+  }, [alerts, text, now]);
   const shown = lists[tab];
   const last = lists.cleared[0];
   return (

@@ -2,6 +2,7 @@
 import { useMemo } from 'react';
 import type { Carbon, Job, Page } from '@/api/types';
 import { carbonMass, decimal, duration, energy, instant, integer, missing, parseTime, plural } from '@/lib/format';
+import { bestStart, realised, savedPct } from '@/lib/carbon';
 import { usageOf } from '@/lib/usage';
 import { jobGroup } from '@/lib/reasons';
 import { jobUrl, pageUrl } from '@/lib/url';
@@ -73,25 +74,45 @@ function Used() {
         {!loaded ? <SkeletonRows rows={3} label="Loading jobs" /> : delayed.length === 0 ? <Empty><p>No job waits for cleaner power now. A job may be delayed only if its owner allowed it.</p></Empty> : (
           <ul className="lines">{delayed.map((j) => <li key={j.job_id}><EntityLink className="link mono" href={jobUrl(j.number, 'why')}>{j.number}</EntityLink><b>{j.name}</b><span className="d">{j.reason?.summary}</span></li>)}</ul>
         )}
-        <p className="pad d">The server records no figure of what a delay saved, so none is shown.</p>
+        <p className="pad d">Jobs start as soon as they fit; none is held back for cleaner power by itself. Who can wait says so with <code>--begin</code>, or with “Not before” in the form.</p>
       </Panel>
+      <Later />
       <Panel title="Energy by user" note={`of ${plural(jobs.length, 'job')} that ran`}>
         {older.error ? <div className="pad"><Problem error={older.error} onRetry={older.reload} /></div> : null}
         {!loaded ? <SkeletonRows rows={4} label="Loading jobs" /> : users.length === 0 ? <Empty><p>No job has run yet.</p></Empty> : (
           <div className="table-box"><table className="plain usage">
-            <thead><tr><th scope="col">User</th><th scope="col">Jobs</th><th scope="col">Energy</th><th scope="col">Carbon</th><th scope="col">Share</th></tr></thead>
-            <tbody>{users.map((u) => <tr key={u.key}><th scope="row">{u.key}</th><td className="num">{u.jobs}{u.unmeasured ? <span className="d">, {u.unmeasured} without a figure</span> : null}</td><td className="num">{energy(u.energyJ)}</td><td className="num">{carbonMass(u.carbonG)}</td><td><span className="share-bar" aria-hidden="true"><span style={{ width: `${total ? (100 * (u.energyJ ?? 0)) / total : 0}%` }} /></span><span className="num">{u.energyJ === null || !total ? missing : `${Math.round((100 * u.energyJ) / total)} %`}</span></td></tr>)}</tbody>
+            <thead><tr><th scope="col">User</th><th scope="col">Jobs</th><th scope="col">Energy</th><th scope="col">Carbon</th><th scope="col">Ran at</th><th scope="col">Share</th></tr></thead>
+            <tbody>{users.map((u) => <tr key={u.key}><th scope="row">{u.key}</th><td className="num">{u.jobs}{u.unmeasured ? <span className="d">, {u.unmeasured} without a figure</span> : null}</td><td className="num">{energy(u.energyJ)}</td><td className="num">{carbonMass(u.carbonG)}</td><td className="num">{intensity(realised(u.energyJ, u.carbonG))}</td><td><span className="share-bar" aria-hidden="true"><span style={{ width: `${total ? (100 * (u.energyJ ?? 0)) / total : 0}%` }} /></span><span className="num">{u.energyJ === null || !total ? missing : `${Math.round((100 * u.energyJ) / total)} %`}</span></td></tr>)}</tbody>
           </table></div>
         )}
       </Panel>
       <Panel title="Jobs that used most">
         {!loaded ? <SkeletonRows rows={4} label="Loading jobs" /> : top.length === 0 ? <Empty><p>No job has an energy figure yet.</p></Empty> : (
           <div className="table-box"><table className="plain">
-            <thead><tr><th scope="col">Job</th><th scope="col">Name</th><th scope="col">User</th><th scope="col">Energy</th><th scope="col">Carbon</th></tr></thead>
-            <tbody>{top.map((j) => <tr key={j.job_id}><th scope="row"><EntityLink className="link mono" href={jobUrl(j.number)}>{j.number}</EntityLink></th><td>{j.name}</td><td>{j.user ?? missing}</td><td className="num">{energy(j.energy_j)}</td><td className="num">{carbonMass(j.carbon_g)}</td></tr>)}</tbody>
+            <thead><tr><th scope="col">Job</th><th scope="col">Name</th><th scope="col">User</th><th scope="col">Energy</th><th scope="col">Carbon</th><th scope="col">Ran at</th></tr></thead>
+            <tbody>{top.map((j) => <tr key={j.job_id}><th scope="row"><EntityLink className="link mono" href={jobUrl(j.number)}>{j.number}</EntityLink></th><td>{j.name}</td><td>{j.user ?? missing}</td><td className="num">{energy(j.energy_j)}</td><td className="num">{carbonMass(j.carbon_g)}</td><td className="num">{intensity(realised(j.energy_j, j.carbon_g))}</td></tr>)}</tbody>
           </table></div>
         )}
       </Panel>
     </div>
+  );
+}
+
+const intensity = (v: number | null): string => (v === null ? missing : `${integer(v)} g/kWh`);
+const runHours = [1, 4, 12] as const;
+
+/** What a later start would change, by the forecast. */
+function Later() {
+  const carbon = useStore((s) => s.fleet?.carbon ?? null);
+  const now = useNow(60_000);
+  const shifts = useMemo(() => (carbon && now ? runHours.map((hours) => ({ hours, shift: bestStart(carbon, hours, now) })) : []), [carbon, now]);
+  if (!carbon || !shifts.length) return null;
+  return (
+    <Panel title="If a job started later" note="estimate from the forecast">
+      <div className="table-box"><table className="plain">
+        <thead><tr><th scope="col">It runs</th><th scope="col">From now</th><th scope="col">Cleanest start</th><th scope="col">From then</th><th scope="col">Saves</th></tr></thead>
+        <tbody>{shifts.map(({ hours, shift }) => <tr key={hours}><th scope="row">{hours} h</th>{shift ? <><td className="num">{intensity(shift.now)}</td><td className="num">{instant(shift.startMs, now)}</td><td className="num">{intensity(shift.best)}</td><td className="num">{savedPct(shift)} %</td></> : <td colSpan={4}>no cleaner start in the forecast</td>}</tr>)}</tbody>
+      </table></div>
+    </Panel>
   );
 }

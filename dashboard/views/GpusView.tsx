@@ -1,8 +1,8 @@
 'use client';
-import { useMemo } from 'react';
+import { useMemo, useRef } from 'react';
 import type { Gpu } from '@/api/types';
 import { celsius, integer, memory, missing, percent, power, shortGpuName } from '@/lib/format';
-import { isMapMetric, stateLook, type MapMetric } from '@/lib/gpu';
+import { byNode, isMapMetric, stateLook, type MapMetric } from '@/lib/gpu';
 import { ringGpuLimit } from '@/lib/store';
 import { gpuUrl } from '@/lib/url';
 import { useBackfill } from '@/ui/backfill';
@@ -16,8 +16,6 @@ import { Rows, type Column } from '@/ui/Rows';
 import { StateTag } from '@/ui/StateTag';
 import { GpuDetail } from './GpuDetail';
 import { EmptyFleet } from './OverviewView';
-
-const tableLimit = 200;
 
 export function GpusView() {
   const query = useUrlQuery();
@@ -42,6 +40,18 @@ type Grouping = (typeof groupings)[number]['id'];
 const groupKey: Record<Grouping, (g: Gpu) => string> = { none: () => '', node: (g) => g.node, job: (g) => (g.jobs[0] ? `${g.jobs[0].number} ${g.jobs[0].name}` : 'no job'), model: (g) => shortGpuName(g.gpu_name), state: (g) => stateLook(g.state).word };
 const natural = new Intl.Collator('en', { numeric: true }).compare;
 
+/** Place of each GPU in the order of nodes and indices. Comparing names in natural order is slow, so it is done for another set of GPUs only. */
+function useRanks(list: readonly Gpu[]): ReadonlyMap<string, number> {
+  const held = useRef<ReadonlyMap<string, number>>(new Map());
+  return useMemo(() => {
+    if (held.current.size === list.length && list.every((g) => held.current.has(g.gpu_uuid))) return held.current;
+    held.current = new Map([...byNode(list).values()].flat().map((g, i) => [g.gpu_uuid, i]));
+    return held.current;
+  }, [list]);
+}
+
+const uuidOf = (g: Gpu): string => g.gpu_uuid;
+
 function GpuList() {
   useBackfill();
   const query = useUrlQuery();
@@ -63,17 +73,16 @@ function GpuList() {
     for (const g of list) n.set(g.state, (n.get(g.state) ?? 0) + 1);
     return n;
   }, [list]);
+  const rank = useRanks(list);
   const shown = useMemo(() => {
     const found = list.filter((g) => (!state || g.state === state) && (text === '' || `${g.gpu_id} ${g.gpu_uuid} ${g.gpu_name} ${g.jobs.map((j) => `${j.number} ${j.name}`).join(' ')}`.toLowerCase().includes(text)));
     const key = groupKey[grouping];
-    return found.sort((a, b) => natural(key(a), key(b)) || natural(a.gpu_id, b.gpu_id));
-  }, [list, state, text, grouping]);
+    const byRank = (a: Gpu, b: Gpu): number => rank.get(a.gpu_uuid)! - rank.get(b.gpu_uuid)!;
+    return grouping === 'none' ? found.sort(byRank) : found.sort((a, b) => (key(a) === key(b) ? byRank(a, b) : natural(key(a), key(b))));
+  }, [list, state, text, grouping, rank]);
   const large = gpus.size > ringGpuLimit;
-  const tick = useStore((s) => (large && view === 'table' ? s.tick : 0));
-  const rows = useMemo(() => {
-    const part = shown.slice(0, tableLimit);
-    return large ? part.map((g) => ({ ...g, sample: store.sampleOf(g) })) : part;
-  }, [shown, large, store, tick]);
+  // Of a large fleet only the columns have readings; the rows in sight take theirs from there.
+  useStore((s) => (large && view === 'table' ? s.tick : 0));
   const filtered = state !== null && state !== '' ? true : text !== '';
   return (
     <main id="main" tabIndex={-1} className={`page ${link === 'offline' ? 'dim' : ''}`}>
@@ -99,10 +108,9 @@ function GpuList() {
           </>
         }>
           {!loaded ? <SkeletonRows rows={10} label="Loading GPUs" /> : gpus.size === 0 ? <EmptyFleet /> : shown.length === 0 ? <Empty><p>No GPU matches.</p></Empty> : (
-            <Rows items={rows} keyOf={(g) => g.gpu_uuid} hrefOf={(g) => gpuUrl(g.gpu_uuid)} linkOf={(g) => g.gpu_id} columns={columns} caption="GPUs" groupOf={grouping === 'none' ? undefined : groupKey[grouping]}
+            <Rows items={shown} keyOf={uuidOf} fresh={large ? (g) => ({ ...g, sample: store.sampleOf(g) }) : undefined} hrefOf={(g) => gpuUrl(g.gpu_uuid)} linkOf={(g) => g.gpu_id} columns={columns} caption="GPUs" groupOf={grouping === 'none' ? undefined : groupKey[grouping]}
               pick={{ has: (g) => pins.has(g.gpu_uuid), toggle: (g) => pins.toggle(g.gpu_uuid), nameOf: (g) => `${g.gpu_id} for comparison` }} />
           )}
-          {shown.length > tableLimit ? <p className="pad d">The first {tableLimit} are shown; the filter narrows the list.</p> : null}
         </Panel>
       )}
     </main>

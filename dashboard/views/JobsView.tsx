@@ -1,18 +1,19 @@
 'use client';
 import { useMemo, useState } from 'react';
-import type { Job, Page } from '@/api/types';
+import type { Job } from '@/api/types';
 import { duration, energy, instant, missing, parseTime } from '@/lib/format';
 import { matchesJob, parseSearch } from '@/lib/search';
 import { jobGroup, reasonChip, type JobGroup } from '@/lib/reasons';
+import { waitingInOrder } from '@/lib/queue';
 import { jobUrl, pageUrl } from '@/lib/url';
-import { useFetch, useNow, useStore, useValues } from '@/ui/hooks';
+import { useNow, useStore, useValues } from '@/ui/hooks';
+import { useJobPages } from '@/ui/job_pages';
 import { useUrlQuery } from '@/ui/navigation';
 import { CommandButton, Empty, Panel, Problem, SkeletonRows, Tabs } from '@/ui/parts';
 import { BulkBar } from '@/ui/BulkBar';
 import { Rows, type Column } from '@/ui/Rows';
 import { useSubmit } from '@/ui/Shell';
 import { JobTag } from '@/ui/StateTag';
-import { waitingInOrder } from '@/ui/WaitingJobs';
 import { JobDetail } from './JobDetail';
 
 export function JobsView() {
@@ -45,7 +46,7 @@ function columnsOf(group: JobGroup, now: number): Column<Job>[] {
   return [...base, { head: 'Ran', className: 'r', cell: length }, { head: 'Energy', className: 'r', cell: (j) => energy(j.energy_j) }, { head: 'Ended', className: 'r', cell: (j) => instant(parseTime(j.ended_at), now) }, { head: 'Exit', className: 'wide', cell: (j) => (j.exit ? [j.exit.exit_code !== null ? `code ${j.exit.exit_code}` : null, j.exit.signal ? `signal ${j.exit.signal}` : null, j.exit.cause && j.exit.cause !== 'self' ? j.exit.cause.replace(/_/g, ' ') : null, j.exit.message].filter(Boolean).join(', ') : missing) }];
 }
 
-const rowLimit = 300;
+const idOf = (j: Job): string => j.job_id;
 const started = (j: Job): number => parseTime(j.started_at) ?? parseTime(j.submitted_at) ?? 0;
 const orders: readonly { id: string; label: string; compare: (a: Job, b: Job) => number }[] = [
   { id: 'gpus', label: 'most GPUs', compare: (a, b) => b.gpus - a.gpus }, { id: 'oldest', label: 'oldest first', compare: (a, b) => started(a) - started(b) },
@@ -63,15 +64,17 @@ function JobList() {
   const group: JobGroup = asked && groups.includes(asked) ? asked : 'running';
   const text = query.get('q') ?? '';
   const search = useMemo(() => parseSearch(text), [text]);
-  // The stream holds recent jobs only; older finished ones come from the server.
-  const older = useFetch<Page<Job>>(group === 'finished' ? pageUrl('/jobs', { state: 'finished', limit: '200' }) : null, { pollMs: 30_000 });
-  const counts = useMemo(() => Object.fromEntries(groups.map((g) => [g, jobs.filter((j) => jobGroup(j.state) === g).length])), [jobs]);
+  const fleet = useStore((s) => s.fleet);
+  const held = useMemo(() => Object.fromEntries(groups.map((g) => [g, jobs.filter((j) => jobGroup(j.state) === g).length])) as Record<JobGroup, number>, [jobs]);
+  const totals: Record<JobGroup, number> = { waiting: Math.max(held.waiting, fleet?.jobs_pending ?? 0), running: Math.max(held.running, fleet?.jobs_running ?? 0), finished: held.finished };
+  // The stream holds the front of the queue, the newest running and the newest finished jobs; the rest comes from the server.
+  const older = useJobPages(group === 'finished' || (loaded && totals[group] > held[group]) ? pageUrl('/jobs', { state: group, limit: '200' }) : null);
   const shown = useMemo(() => {
-    const all = new Map<string, Job>((older.data?.items ?? []).map((j) => [j.job_id, j]));
+    const all = new Map<string, Job>(older.items.map((j) => [j.job_id, j]));
     for (const j of jobs) all.set(j.job_id, j);
     const mine = [...all.values()].filter((j) => jobGroup(j.state) === group && matchesJob(j, search));
     return group === 'waiting' ? waitingInOrder(mine) : mine.sort((a, b) => b.number - a.number);
-  }, [jobs, older.data, group, search]);
+  }, [jobs, older.items, group, search]);
   const columns = useMemo(() => columnsOf(group, now), [group, now]);
   const users = useMemo(() => [...new Set(jobs.map((j) => j.user).filter((u): u is string => u !== null))].sort(), [jobs]);
   const user = query.get('user');
@@ -92,14 +95,14 @@ function JobList() {
         <select aria-label="Order" value={order?.id ?? ''} onChange={(e) => query.change({ sort: e.target.value })}><option value="">{group === 'waiting' ? 'by turn' : 'newest first'}</option>{orders.map((o) => <option key={o.id} value={o.id}>{o.label}</option>)}</select>
         <CommandButton text={command} /></div>
       <Panel title={<span className="vh">List</span>} className="tabbed">
-        <Tabs name="jobs" label="Jobs by state" value={group} onChange={(t) => query.change({ tab: t }, 'push')} items={groups.map((g) => ({ id: g, label: <>{g.charAt(0).toUpperCase() + g.slice(1)}{g !== 'finished' ? <span className="pill num">{counts[g]}</span> : null}</> }))} />
+        <Tabs name="jobs" label="Jobs by state" value={group} onChange={(t) => query.change({ tab: t }, 'push')} items={groups.map((g) => ({ id: g, label: <>{g.charAt(0).toUpperCase() + g.slice(1)}{g !== 'finished' ? <span className="pill num">{totals[g]}</span> : null}</> }))} />
         <div role="tabpanel" id="jobs-panel" aria-labelledby={`jobs-${group}`}>
-          {older.error && group === 'finished' ? <div className="pad"><Problem error={older.error} onRetry={older.reload} /></div> : null}
+          {older.error ? <div className="pad"><Problem error={older.error} onRetry={older.reload} /></div> : null}
           {!loaded ? <SkeletonRows rows={10} label="Loading jobs" /> : listed.length === 0 ? (
             <Empty><p>{text || user ? 'No job matches.' : group === 'waiting' ? 'Nothing is waiting.' : group === 'running' ? 'Nothing is running.' : 'Nothing has finished yet.'}</p>{!text ? <p><button type="button" className="quiet" onClick={openSubmit}>Submit a job</button></p> : null}</Empty>
-          ) : <Rows items={listed.slice(0, rowLimit)} keyOf={(j) => j.job_id} hrefOf={(j) => jobUrl(j.number)} linkOf={(j) => j.number} columns={columns} caption={`Jobs, ${group}`}
+          ) : <Rows items={listed} keyOf={idOf} hrefOf={(j) => jobUrl(j.number)} linkOf={(j) => j.number} columns={columns} caption={`Jobs, ${group}`}
             pick={group === 'finished' ? undefined : { has: (j) => picked.has(j.job_id), toggle: (j) => toggle(j.job_id), nameOf: (j) => `job ${j.number}` }} />}
-          {listed.length > rowLimit ? <p className="pad d">The first {rowLimit} of {listed.length} are shown; the search narrows the list.</p> : null}
+          {older.more || older.loading ? <p className="pad d list-foot"><span role="status">{older.loading ? 'Asking the server for the rest' : `${listed.length}${group !== 'finished' && !text && !user ? ` of ${totals[group]}` : ''} shown${text || user ? '; the search looks at what was loaded' : ''}`}</span>{older.more ? <button type="button" className="quiet" onClick={older.more}>Load 200 more</button> : null}</p> : null}
           {chosen.length && group !== 'finished' ? <BulkBar jobs={chosen} onDone={() => setPicked(new Set())} /> : null}
         </div>
       </Panel>

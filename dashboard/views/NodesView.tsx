@@ -25,7 +25,7 @@ export function NodesView() {
 const tone = (state: string): string => (state === 'up' ? 'ok' : state === 'down' || state === 'drained' ? 'crit' : 'warn');
 const NodeTag = ({ node }: { node: FleetNode }) => <span className="tags"><span className={`pill ${tone(node.state)}`}>{node.state}</span>{node.simulated ? <span className="pill info">simulated</span> : null}</span>;
 
-const rowLimit = 200;
+const nodeOf = (n: FleetNode): string => n.node;
 const natural = new Intl.Collator('en', { numeric: true }).compare;
 
 function NodeList() {
@@ -62,8 +62,7 @@ function NodeList() {
         <select aria-label="State" value={state ?? ''} onChange={(e) => query.change({ state: e.target.value })}><option value="">every state</option>{states.map((s) => <option key={s} value={s}>{s}</option>)}</select>
         <CommandButton text="aether nodes" /></div>
       <Panel title="List" note={sorted.length !== nodes.length ? `${sorted.length} of ${nodes.length}` : null}>
-        {!loaded ? <SkeletonRows rows={8} label="Loading nodes" /> : nodes.length === 0 ? <EmptyFleet /> : sorted.length === 0 ? <Empty><p>No node matches.</p></Empty> : <Rows items={sorted.slice(0, rowLimit)} keyOf={(n) => n.node} hrefOf={(n) => nodeUrl(n.node)} linkOf={(n) => n.node} columns={columns} caption="Nodes" />}
-        {sorted.length > rowLimit ? <p className="pad d">The first {rowLimit} are shown; the filter narrows the list.</p> : null}
+        {!loaded ? <SkeletonRows rows={8} label="Loading nodes" /> : nodes.length === 0 ? <EmptyFleet /> : sorted.length === 0 ? <Empty><p>No node matches.</p></Empty> : <Rows items={sorted} keyOf={nodeOf} hrefOf={(n) => nodeUrl(n.node)} linkOf={(n) => n.node} columns={columns} caption="Nodes" />}
       </Panel>
     </main>
   );

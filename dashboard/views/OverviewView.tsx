@@ -1,15 +1,15 @@
 'use client';
-import { useMemo } from 'react';
+import type { Job } from '@/api/types';
 import { isMapMetric, type MapMetric } from '@/lib/gpu';
 import { jobGroup } from '@/lib/reasons';
 import { Attention } from '@/ui/Attention';
 import { useBackfill } from '@/ui/backfill';
 import { FleetMap, FleetSkeleton, MapControls, useFleetWords } from '@/ui/FleetMap';
-import { useStore, useValues } from '@/ui/hooks';
+import { useStore } from '@/ui/hooks';
 import { Kpis } from '@/ui/Kpis';
 import { useUrlQuery } from '@/ui/navigation';
 import { CopyButton, Empty, Panel, SkeletonRows } from '@/ui/parts';
-import { WaitingJobs, waitingInOrder } from '@/ui/WaitingJobs';
+import { WaitingJobs } from '@/ui/WaitingJobs';
 import { WhyCard } from '@/ui/WhyCard';
 
 /** One screen that answers: how busy, what is broken, who waits and why, what carbon does. */
@@ -21,16 +21,12 @@ export function OverviewView() {
   const link = useStore((s) => s.link);
   const gpus = useStore((s) => s.gpus);
   const loaded = useStore((s) => s.loaded.gpus);
-  const jobs = useValues(useStore((s) => s.jobs));
+  const waiting = useStore((s) => s.waiting);
+  // Nothing waits: the newest placement is the next best answer.
+  const placed = useStore((s) => (s.waiting.length ? null : newestPlaced(s.jobs)));
   const words = useFleetWords();
   const selectedNumber = query.get('job');
-  const chosen = useMemo(() => {
-    const waiting = waitingInOrder(jobs);
-    const asked = waiting.find((j) => String(j.number) === selectedNumber);
-    if (asked ?? waiting[0]) return asked ?? waiting[0]!;
-    // Nothing waits: the newest placement is the next best answer.
-    return jobs.filter((j) => jobGroup(j.state) === 'running' && j.node).sort((a, b) => b.number - a.number)[0] ?? null;
-  }, [jobs, selectedNumber]);
+  const chosen = waiting.find((j) => String(j.number) === selectedNumber) ?? waiting[0] ?? placed;
   return (
     <main id="main" tabIndex={-1} className={`overview ${link === 'offline' ? 'dim' : ''}`}>
       <h1 className="vh">Overview</h1>
@@ -47,6 +43,12 @@ export function OverviewView() {
       </div>
     </main>
   );
+}
+
+function newestPlaced(jobs: ReadonlyMap<string, Job>): Job | null {
+  let newest: Job | null = null;
+  for (const j of jobs.values()) if (j.node && jobGroup(j.state) === 'running' && j.number > (newest?.number ?? -1)) newest = j;
+  return newest;
 }
 
 export function EmptyFleet() {

@@ -4,14 +4,16 @@ import { getJson } from '@/api/client';
 import type { Attempt, Explain, Job, Page } from '@/api/types';
 import { barsOf, lanesOf, type Bar, type Lane, type PlannedStart } from '@/lib/gantt';
 import { GanttPainter, type View } from '@/lib/draw/gantt';
+import { ringGpuLimit } from '@/lib/store';
 import { clock, duration, instant, missing, parseTime } from '@/lib/format';
 import { stateWord } from '@/lib/reasons';
+import { waitingInOrder } from '@/lib/queue';
 import { jobUrl, pageUrl } from '@/lib/url';
 import { useFetch, useNow, useStore, useTheme, useValues } from '@/ui/hooks';
+import { useHoverCard, type HoverCard } from '@/ui/hover';
 import { EntityLink, useNavigate, useUrlQuery } from '@/ui/navigation';
 import { CommandButton, Empty, Panel, Problem, Segments, SkeletonRows } from '@/ui/parts';
 import { JobTag } from '@/ui/StateTag';
-import { waitingInOrder } from '@/ui/WaitingJobs';
 
 const spans = [{ id: '1h', label: '1 h', ms: 3_600_000 }, { id: '6h', label: '6 h', ms: 21_600_000 }, { id: '24h', label: '24 h', ms: 86_400_000 }, { id: '7d', label: '7 d', ms: 604_800_000 }] as const;
 const aheadShare = 0.2;
@@ -21,19 +23,24 @@ const attemptsAtOnce = 4;
 /** Many rows are drawn lower, so that a node stays on one screen. */
 const rowPxOf = (lanes: number): number => (lanes > 40 ? 14 : 20);
 const axisPx = 24;
+/** Rows beyond this height scroll inside the chart. */
+const mostPx = 940;
 
 export function TimelineView() {
   const query = useUrlQuery();
   const loaded = useStore((s) => s.loaded.jobs && s.loaded.gpus);
   const link = useStore((s) => s.link);
   const now = useNow();
-  const by = query.get('by') === 'node' ? 'node' : 'gpu';
   const span = spans.find((s) => s.id === query.get('span')) ?? spans[0];
   const older = useFetch<Page<Job>>(pageUrl('/jobs', { state: 'finished', limit: String(finishedLimit) }), { pollMs: 30_000 });
   const jobs = useJobs(older.data);
   const attempts = useAttempts(jobs);
   const planned = usePlanned(jobs);
   const gpus = useStore((s) => s.gpus);
+  // A row per GPU says nothing any more when there are thousands.
+  const byDefault = gpus.size > ringGpuLimit ? 'node' : 'gpu';
+  const asked = query.get('by');
+  const by = asked === 'node' || asked === 'gpu' ? asked : byDefault;
   const lanes = useMemo(() => lanesOf(gpus.values(), by), [gpus, by]);
   const bars = useMemo(() => barsOf(jobs, attempts, by), [jobs, attempts, by]);
   const to = Number(query.get('to')) || null;
@@ -53,7 +60,7 @@ export function TimelineView() {
   return (
     <main id="main" tabIndex={-1} className={`page ${link === 'offline' ? 'dim' : ''}`}>
       <div className="page-head"><h1>Timeline</h1><span className="d">what ran where, and what is planned</span><div className="grow" />
-        <Segments label="Rows" items={[{ id: 'gpu', label: 'GPUs' }, { id: 'node', label: 'Nodes' }]} value={by} onChange={(v) => query.change({ by: v === 'gpu' ? null : v })} />
+        <Segments label="Rows" items={[{ id: 'gpu', label: 'GPUs' }, { id: 'node', label: 'Nodes' }]} value={by} onChange={(v) => query.change({ by: v === byDefault ? null : v })} />
         <Segments label="Time range" items={spans} value={span.id} onChange={(v) => query.change({ span: v === '1h' ? null : v })} />
         <span className="pager"><button type="button" className="ico" aria-label="Earlier" onClick={() => pan(-0.5)}>‹</button><button type="button" className="quiet" disabled={to === null} onClick={() => query.change({ to: null })}>Now</button><button type="button" className="ico" aria-label="Later" onClick={() => pan(0.5)}>›</button></span>
         <CommandButton text="aether history" /></div>
@@ -121,28 +128,32 @@ function usePlanned(jobs: readonly Job[]): PlannedStart[] {
 
 interface ChartProps { lanes: Lane[]; bars: Bar[]; planned: PlannedStart[]; view: View; now: number; pan: (share: number) => void; zoom: (step: number) => void }
 
-/** Canvas with one row per GPU or node. Arrows or A and D pan, W and S zoom, a drag pans, a click opens the job. */
+interface Hit { bar: Bar; x: number; y: number }
+const sameBar = (a: Hit, b: Hit): boolean => a.bar.key === b.bar.key;
+
+/** Canvas with one row per GPU or node; only the rows in sight are drawn. Arrows or A and D pan, W and S zoom, a drag pans, a click opens the job. */
 function Chart({ lanes, bars, planned, view, now, pan, zoom }: ChartProps) {
+  const box = useRef<HTMLDivElement>(null);
   const canvas = useRef<HTMLCanvasElement>(null);
   const theme = useTheme();
   const navigate = useNavigate();
-  const [hit, setHit] = useState<{ bar: Bar; x: number; y: number } | null>(null);
+  const hover = useHoverCard<Hit>(sameBar);
   const drag = useRef<{ x: number; moved: boolean } | null>(null);
-  const [width, setWidth] = useState(0);
+  const [size, setSize] = useState({ width: 0, height: 0 });
   const rowPx = rowPxOf(lanes.length);
-  const rows = lanes.length + (planned.length ? planned.length + 1 : 0);
-  const height = axisPx + rows * rowPx + 6;
   const painter = useMemo(() => new GanttPainter(lanes, bars, planned, { rowPx, axisPx }), [lanes, bars, planned, rowPx]);
-  const draw = useCallback(() => { if (canvas.current) painter.paint(canvas.current, view, now, theme, height); }, [painter, view, now, theme, height]);
-  useEffect(() => { draw(); }, [draw, width]);
+  const full = painter.fullHeight();
+  const shownPx = Math.min(full, size.height || full, mostPx);
+  const draw = useCallback(() => { if (canvas.current) painter.paint(canvas.current, view, now, theme, { scrollPx: box.current?.scrollTop ?? 0, height: shownPx }); }, [painter, view, now, theme, shownPx]);
+  useEffect(() => { draw(); }, [draw, size]);
   useEffect(() => {
-    const element = canvas.current;
+    const element = box.current;
     if (!element) return;
-    const observer = new ResizeObserver(() => setWidth(element.clientWidth));
+    const observer = new ResizeObserver(() => setSize({ width: element.clientWidth, height: element.clientHeight }));
     observer.observe(element);
     return () => observer.disconnect();
   }, []);
-  const at = (event: PointerEvent): Bar | null => painter.barAt(event.nativeEvent.offsetX, event.nativeEvent.offsetY, view, canvas.current?.clientWidth ?? 1);
+  const at = (event: PointerEvent): Bar | null => painter.barAt(event.nativeEvent.offsetX, event.nativeEvent.offsetY, view, canvas.current?.clientWidth ?? 1, box.current?.scrollTop ?? 0);
   const onKeyDown = (event: KeyboardEvent): void => {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     const action = { ArrowLeft: () => pan(-0.25), a: () => pan(-0.25), ArrowRight: () => pan(0.25), d: () => pan(0.25), ArrowUp: () => zoom(-1), w: () => zoom(-1), ArrowDown: () => zoom(1), s: () => zoom(1) }[event.key];
@@ -152,36 +163,40 @@ function Chart({ lanes, bars, planned, view, now, pan, zoom }: ChartProps) {
     action();
   };
   return (
-    <div className="gantt-box" tabIndex={0} role="application" aria-roledescription="timeline" aria-label={`${bars.length} runs on ${lanes.length} rows, ${planned.length} planned. Left and right move in time, up and down zoom; the table below says the same.`} onKeyDown={onKeyDown}>
-      <canvas ref={canvas} role="img" aria-label={`Runs from ${clock(view.from)} to ${clock(view.to)}`}
-        onPointerDown={(e) => { drag.current = { x: e.clientX, moved: false }; }}
-        onPointerMove={(e) => {
-          if (drag.current && Math.abs(e.clientX - drag.current.x) > 40) {
-            pan((drag.current.x - e.clientX) / (canvas.current?.clientWidth ?? 1000));
-            drag.current = { x: e.clientX, moved: true };
-          }
-          const bar = at(e);
-          setHit(bar ? { bar, x: e.nativeEvent.offsetX, y: e.nativeEvent.offsetY } : null);
-        }}
-        onPointerUp={(e) => { const bar = drag.current?.moved ? null : at(e); drag.current = null; if (bar) navigate(jobUrl(bar.number)); }}
-        onPointerLeave={() => { drag.current = null; setHit(null); }} />
-      {hit ? <BarCard hit={hit} now={now} /> : null}
+    <div className="gantt-outer">
+      <div className="gantt-box" ref={box} tabIndex={0} role="application" aria-roledescription="timeline" aria-label={`${bars.length} runs on ${lanes.length} rows, ${planned.length} planned. Left and right move in time, up and down zoom, page up and page down move over the rows; the table below says the same.`} onKeyDown={onKeyDown} onScroll={draw}>
+        <div className="gantt-full" ref={(e) => { e?.style.setProperty('height', `${full}px`); }}>
+          <canvas ref={canvas} role="img" aria-label={`Runs from ${clock(view.from)} to ${clock(view.to)}`}
+            onPointerDown={(e) => { drag.current = { x: e.clientX, moved: false }; }}
+            onPointerMove={(e) => {
+              if (drag.current && Math.abs(e.clientX - drag.current.x) > 40) {
+                pan((drag.current.x - e.clientX) / (canvas.current?.clientWidth ?? 1000));
+                drag.current = { x: e.clientX, moved: true };
+              }
+              const bar = at(e);
+              hover.point(bar ? { bar, x: e.nativeEvent.offsetX, y: e.nativeEvent.offsetY } : null);
+            }}
+            onPointerUp={(e) => { const bar = drag.current?.moved ? null : at(e); drag.current = null; if (bar) navigate(jobUrl(bar.number)); }}
+            onPointerLeave={() => { drag.current = null; hover.point(null); }} />
+        </div>
+      </div>
+      {hover.shown ? <BarCard hit={hover.shown} now={now} hover={hover.card} /> : null}
     </div>
   );
 }
 
-function BarCard({ hit, now }: { hit: { bar: Bar; x: number; y: number }; now: number }) {
+function BarCard({ hit, now, hover }: { hit: Hit; now: number; hover: HoverCard<Hit>['card'] }) {
   const ref = useRef<HTMLDivElement>(null);
   useEffect(() => {
     const card = ref.current;
     if (!card) return;
     const room = card.parentElement!.clientWidth - card.clientWidth - 8;
-    card.style.setProperty('left', `${Math.max(4, Math.min(room, hit.x + 14))}px`);
-    card.style.setProperty('top', `${hit.y + 16}px`);
+    card.style.setProperty('left', `${Math.max(4, Math.min(room, hit.x + 8))}px`);
+    card.style.setProperty('top', `${hit.y + 8}px`);
   }, [hit]);
   const { bar } = hit;
   return (
-    <div className="hover-card" ref={ref} aria-hidden="true">
+    <div className="hover-card" ref={ref} aria-hidden="true" {...hover}>
       <p className="card-head"><b><span className="mono">{bar.number}</span> {bar.name}</b><span className="pill">{stateWord(bar.state)}</span></p>
       <p className="num d">{instant(bar.from, now)} to {bar.to === null ? 'now' : instant(bar.to, now)}, {duration(((bar.to ?? now) - bar.from) / 1000)}</p>
       <p className="d">{bar.user ?? missing} · attempt {bar.attempt} · {bar.lanes.length === 1 ? bar.lanes[0] : `${bar.lanes.length} GPUs`}</p>

@@ -1,5 +1,7 @@
 #include "api/api.h"
 
+#include <nlohmann/json.hpp>
+
 #include "api/context.h"
 #include "api/openapi_text.h"
 #include "api/pages.h"
@@ -56,6 +58,13 @@ add_audit_routes(server, state_->context);
                  [](const http::Request&) { return description("application/yaml"); });
   }
   server.socket("/api/v1/stream", Access::kRead, state_->hub.handlers());
+  server.route("POST", "/api/v1/stream/ticket", Access::kWrite, Run::kInline, [&server](const http::Request& request) {
+    const std::string ticket = server.issue_ticket(request.identity);
+    if (!ticket.empty()) return api::ok({{"ticket", ticket}, {"expires_in_s", 30}}, 201);
+    auto busy = http::problem(429, "too_many_tickets", "too many tickets are out", request, "try again in 30 s");
+    busy.headers["Retry-After"] = "30";
+    return busy;
+  });
   if (with_pages) server.fallback([this](const http::Request& request) { return state_->pages.serve(request); });
 }
 

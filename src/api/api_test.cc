@@ -541,6 +541,14 @@ TEST_F(ApiRoutes, OperatorsTakeThingsOutOfServiceWithAReason) {
   EXPECT_EQ(get("/api/v1/nodes/n1").status, 404);
   control_.publish([](ClusterView& view) { view.alerts.emplace_back().id = AlertId("idle/GPU-0"); });
   EXPECT_EQ(post("/api/v1/alerts/idle%2FGPU-0/acknowledge").json["acknowledged"], true);
+  const std::string snooze = "/api/v1/alerts/idle%2FGPU-0/snooze";
+  EXPECT_EQ(post("/api/v1/alerts/x/snooze", R"({"for_s":60})").status, 404);
+  for (const char* bad : {"{}", R"({"for_s":59})", R"({"for_s":604801})", R"({"for_s":"1h"})", R"({"for_s":3.5})"})
+    EXPECT_EQ(post(snooze, bad).status, 422) << bad;
+  EXPECT_EQ(post(snooze, R"({"for":60})").status, 400);
+  EXPECT_TRUE(post(snooze, R"({"for_s":3600})").json["snoozed_until"].is_string());
+  EXPECT_TRUE(get("/api/v1/alerts").json["items"][0]["snoozed_until"].is_string());
+  EXPECT_TRUE(post("/api/v1/alerts/idle%2FGPU-0/wake").json["snoozed_until"].is_null());
 }
 
 TEST_F(ApiRoutes, AnUnevaluatedJobSaysSo) {

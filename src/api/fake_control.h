@@ -128,6 +128,16 @@ class FakeControl final : public Control {
     reply(known ? Result<void>() : fail(ErrorCode::kNotFound, "no such alert"));
   }
 
+  void snooze(AlertId id, std::optional<Time> until, std::string, Reply<void> reply) override {
+    bool known = false;
+    publish([&](ClusterView& view) {
+      for (const Alert& alert : view.alerts) known = known || (alert.id == id && !alert.cleared_at);
+      if (known && until) view.snoozed[id] = *until;
+      if (known && !until) view.snoozed.erase(id);
+    });
+    reply(known ? Result<void>() : fail(ErrorCode::kNotFound, "no open alert " + id.str()));
+  }
+
   // Answers with at most 10 bytes at once, as a bus with small messages does.
   void read_log(JobId job, std::string stream, std::int64_t offset, std::int64_t limit,
                 Reply<LogChunk> reply) override {

@@ -138,19 +138,40 @@ void forget_node(Context& context, const Request& request, const Responder& resp
   });
 }
 
-void acknowledge(Context& context, const Request& request, const Responder& respond) {
-  if (auto refusal = refuse_unknown_query(request, {})) return respond(*refusal);
-  auto body = read_body(request);
-  if (body.refusal) return respond(*body.refusal);
-  if (auto refusal = refuse_unknown_keys(body.json, {}, request)) return respond(*refusal);
-  const AlertId id(request.params.at("id"));
-  context.control.acknowledge(id, request.identity, [&context, request, respond, id](Result<void> result) {
-    if (!result) return respond(http::problem(result.error(), request));
+// The alert as it is after what was asked.
+Control::Reply<void> answer_alert(Context& context, const Request& request, const Responder& respond, AlertId id) {
+  return [&context, request, respond, id](Result<void> result) {
+    if (!result) return respond(http::problem(result.error(), request, "aether alerts  lists the open ones"));
     const auto view = context.control.view();
     for (const Alert& alert : view->alerts)
       if (alert.id == id) return respond(ok(alert_json(alert, *view), 202));
-    respond(ok({{"alert_id", id.str()}, {"acknowledged", true}}, 202));
-  });
+    respond(ok({{"alert_id", id.str()}}, 202));
+  };
+}
+
+constexpr std::int64_t kShortestSnooze = 60, kLongestSnooze = 7 * 86400;
+
+enum class AlertAction { kAcknowledge, kSnooze, kWake };
+
+void on_alert(Context& context, AlertAction action, const Request& request, const Responder& respond) {
+  if (auto refusal = refuse_unknown_query(request, {})) return respond(*refusal);
+  auto body = read_body(request);
+  if (body.refusal) return respond(*body.refusal);
+  const std::vector<std::string> known = action == AlertAction::kSnooze ? std::vector<std::string>{"for_s"} : std::vector<std::string>{};
+  if (auto refusal = refuse_unknown_keys(body.json, known, request)) return respond(*refusal);
+  const AlertId id(request.params.at("id"));
+  auto answer = answer_alert(context, request, respond, id);
+  if (action == AlertAction::kAcknowledge) return context.control.acknowledge(id, request.identity, std::move(answer));
+  if (action == AlertAction::kWake) return context.control.snooze(id, std::nullopt, request.identity, std::move(answer));
+  const auto length = body.json.find("for_s");
+  const std::int64_t for_s = length != body.json.end() && length->is_number_integer() ? length->get<std::int64_t>() : 0;
+  if (for_s < kShortestSnooze || for_s > kLongestSnooze)
+    return respond(http::problem(422, "invalid_argument",
+                                 Error{ErrorCode::kInvalidArgument,
+                                       fmt::format("for_s is a whole number of seconds from {} to {}", kShortestSnooze, kLongestSnooze),
+                                       "/for_s"},
+                                 request));
+  context.control.snooze(id, context.clock.now() + std::chrono::seconds(for_s), request.identity, std::move(answer));
 }
 
 Response list_events(Context& context, const Request& request) {
@@ -221,8 +242,10 @@ void add_fleet_routes(http::Server& server, Context& context) {
         [](Context& c, const Request& q, const Responder& r) { set_drain(c, false, q, r); });
   server.route_async("DELETE", "/api/v1/nodes/{node}", Access::kWrite,
                      [&context](const Request& q, const Responder& r) { forget_node(context, q, r); });
-  write("/api/v1/alerts/{id}/acknowledge",
-        [](Context& c, const Request& q, const Responder& r) { acknowledge(c, q, r); });
+  for (const auto& [verb, action] : {std::pair("acknowledge", AlertAction::kAcknowledge),
+                                     std::pair("snooze", AlertAction::kSnooze), std::pair("wake", AlertAction::kWake)})
+    server.route_async("POST", std::string("/api/v1/alerts/{id}/") + verb, Access::kWrite,
+                       [&context, action = action](const Request& q, const Responder& r) { on_alert(context, action, q, r); });
 }
 
 }  // namespace aether::api

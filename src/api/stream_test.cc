@@ -178,6 +178,48 @@ TEST(Topics, LongSnapshotsAndDeltasComeInPartsOfABoundedSize) {
   EXPECT_EQ(by_delta.topics["jobs"], by_snapshot.topics["jobs"]);
 }
 
+TEST(Topics, OfManyJobsTheFrontOfTheQueueAndTheNewestAreShown) {
+  FakeControl control;
+  TopicStore store;
+  const auto put = [](ClusterView& view, int i, JobState state, int priority) {
+    auto job = std::make_shared<Job>();
+    job->id = JobId(fmt::format("job-{:05}", i));
+    job->number = i;
+    job->state = state;
+    job->spec.priority = priority;
+    view.jobs[job->id] = job;
+  };
+  control.publish([&](ClusterView& view) {
+    for (int i = 0; i < 3000; ++i) put(view, i, JobState::kPending, i == 2999 ? 90 : i % 2 == 0 ? 50 : 40);
+    for (int i = 3000; i < 5000; ++i) put(view, i, JobState::kRunning, 50);
+    for (int i = 5000; i < 5500; ++i) put(view, i, JobState::kCompleted, 50);
+  });
+  Mirror mirror;
+  const auto catch_up = [&] {
+    store.update(control.view(), control.view()->at, Update::kEverything);
+    while (const Delta* delta = store.after(Topic::kJobs, mirror.topics["jobs"].seq)) mirror.apply(parsed(delta->text));
+    std::map<std::string, int> count;
+    for (const auto& [id, job] : mirror.topics["jobs"].items) ++count[job["state"]];
+    return count;
+  };
+  const std::map<std::string, int> wanted = {{"PENDING", 500}, {"RUNNING", 1000}, {"COMPLETED", 200}};
+  EXPECT_EQ(catch_up(), wanted);
+  const auto& shown = mirror.topics["jobs"].items;
+  EXPECT_TRUE(shown.contains("job-02999")) << "the highest priority";
+  EXPECT_TRUE(shown.contains("job-00000"));
+  EXPECT_FALSE(shown.contains("job-00001")) << "of a lower priority than 1,500 others";
+  EXPECT_TRUE(shown.contains("job-04999"));
+  EXPECT_FALSE(shown.contains("job-03999"));
+  EXPECT_TRUE(shown.contains("job-05499"));
+  // The first ten start: the next ten come into sight, and the oldest running ones go.
+  control.publish([&](ClusterView& view) {
+    for (int i = 0; i < 20; i += 2) put(view, i, JobState::kRunning, 50);
+  });
+  EXPECT_EQ(catch_up(), wanted);
+  EXPECT_FALSE(shown.contains("job-00000")) << "it is older than a thousand others that run";
+  EXPECT_TRUE(shown.contains(fmt::format("job-{:05}", 2 * (499 + 10) - 2)));
+}
+
 TEST(Topics, EnergyOfARunningJobAloneIsNoChangeOfEverySecond) {
   FakeControl control;
   const JobId id = control.add_job(JobState::kRunning);

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <limits>
 #include <nlohmann/json.hpp>
 
 #include "api/view_json.h"
@@ -18,6 +19,8 @@ constexpr std::size_t kRecentDeltas = 300;
 constexpr int kUpdatesBetweenGrowth = 10;
 constexpr std::size_t kGrowthBytes = 6u << 10;
 constexpr std::size_t kRecentBytes = 4u << 20;
+// Of each kind of job a client is shown so many; lists of all of them are at /api/v1/jobs.
+constexpr std::size_t kMostRunning = 1000, kMostWaiting = 500, kMostEnded = 200;
 
 std::string join(const std::vector<std::string>& texts) {
   std::string out;
@@ -42,6 +45,37 @@ bool says_the_same(const std::shared_ptr<const WaitRecord>& a, const std::shared
   if (a == nullptr || b == nullptr || a->reasons.empty() != b->reasons.empty()) return false;
   return a->summary == b->summary && (a->reasons.empty() || a->reasons.front().code == b->reasons.front().code);
 }
+
+// Which jobs are shown: the newest that hold GPUs, the front of the queue, the newest that ended.
+class ShownJobs {
+ public:
+  explicit ShownJobs(const ClusterView& view) {
+    std::vector<Turn> waiting;
+    for (const auto& [id, job] : view.jobs) {
+      if (is_terminal(job->state)) ++ended_;
+      else if (holds_gpus(job->state)) ++running_;
+      else waiting.push_back(turn_of(*job));
+    }
+    if (waiting.size() <= kMostWaiting) return;
+    std::nth_element(waiting.begin(), waiting.begin() + (kMostWaiting - 1), waiting.end());
+    last_ = waiting[kMostWaiting - 1];
+  }
+
+  // Asked once for each job, in the order of the view: the oldest come first.
+  bool next(const Job& job) {
+    if (is_terminal(job.state)) return ended_-- <= kMostEnded;
+    if (holds_gpus(job.state)) return running_-- <= kMostRunning;
+    return turn_of(job) <= last_;
+  }
+
+ private:
+  using Turn = std::pair<int, std::int64_t>;
+  static Turn turn_of(const Job& job) { return {-job.spec.priority, job.number}; }
+
+  std::size_t running_ = 0, ended_ = 0;
+  // Of the last that is shown; without a cut behind everybody's.
+  Turn last_{std::numeric_limits<int>::max(), std::numeric_limits<std::int64_t>::max()};
+};
 
 }  // namespace
 
@@ -150,7 +184,9 @@ void TopicStore::update_jobs(const ClusterView& view, Update what) {
   Changes changes;
   Growth growth;
   auto old = jobs_.begin();
+  ShownJobs shown(view);
   for (const auto& [id, job] : view.jobs) {
+    if (!shown.next(*job)) continue;
     for (; old != jobs_.end() && old->first < id; old = jobs_.erase(old)) changes.remove.push_back(old->first.str());
     const bool known = old != jobs_.end() && old->first == id;
     const auto wait = view.wait_of(*job);

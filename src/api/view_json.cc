@@ -326,6 +326,9 @@ Json alert_json(const Alert& alert, const ClusterView& view) {
   out["number"] = nullptr;
   if (alert.job)
     if (const auto job = view.jobs.find(*alert.job); job != view.jobs.end()) out["number"] = job->second->number;
+  const auto snoozed = view.snoozed.find(alert.id);
+  const bool sleeps = snoozed != view.snoozed.end() && snoozed->second > view.at;
+  out["snoozed_until"] = sleeps ? Json(format_rfc3339(snoozed->second)) : Json(nullptr);
   return out;
 }
 

@@ -202,8 +202,10 @@ std::optional<Response> Connection::admit() {
   if (auto refusal = check_host()) return refusal;
   if (auto refusal = find_endpoint()) return refusal;
   const Access access = incoming_.endpoint != nullptr ? incoming_.endpoint->access : Access::kPublic;
-  if (auto refusal = core_.guard->authenticate(access, request)) return refusal;
-  if (incoming_.endpoint != nullptr && incoming_.endpoint->socket) return check_socket();
+  const bool is_socket = incoming_.endpoint != nullptr && incoming_.endpoint->socket;
+  if (auto refusal = core_.guard->authenticate(access, request, is_socket ? Guard::For::kSocket : Guard::For::kRequest))
+    return refusal;
+  if (is_socket) return check_socket();
   if (!parser_->is_done() && request.method != "GET" && !incoming_.is_head && !is_json(request.header("content-type")))
     return problem(415, "unsupported_media_type", "the body must be JSON", request,
                    "send the header 'Content-Type: application/json'");

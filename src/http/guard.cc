@@ -12,6 +12,10 @@ namespace {
 
 constexpr int kFailuresPerMinute = 5;
 constexpr std::size_t kMaxTrackedAddresses = 4096;
+constexpr std::size_t kMostTickets = 1024;
+constexpr std::chrono::seconds kTicketLife{30};
+constexpr std::size_t kTicketBytes = 16;
+constexpr std::string_view kTicketStart = "ticket.";
 
 std::string lower(std::string text) {
   std::transform(text.begin(), text.end(), text.begin(),
@@ -38,6 +42,19 @@ std::optional<std::string> bearer_token(const std::string& authorization) {
 
 bool is_loopback(const std::string& address) {
   return address.starts_with("127.") || address == "::1" || address.starts_with("::ffff:127.");
+}
+
+std::optional<std::string> offered_protocol(const Request& request, std::string_view start) {
+  std::string rest = request.header("sec-websocket-protocol");
+  while (!rest.empty()) {
+    const std::size_t comma = rest.find(',');
+    std::string one = rest.substr(0, comma);
+    one.erase(0, one.find_first_not_of(" \t"));
+    one.erase(one.find_last_not_of(" \t") + 1);
+    if (one.starts_with(start)) return one;
+    rest = comma == std::string::npos ? "" : rest.substr(comma + 1);
+  }
+  return std::nullopt;
 }
 
 Guard::Guard(const ServerOptions& options, const std::string& address, unsigned port)
@@ -86,17 +103,43 @@ bool Guard::count_failure(const std::string& address) {
   return ++failures.count <= kFailuresPerMinute;
 }
 
+std::string Guard::issue_ticket(const std::string& identity) {
+  std::lock_guard lock(mutex_);
+  const Clock::time_point now = Clock::now();
+  std::erase_if(tickets_, [&](const auto& entry) { return entry.second.until <= now; });
+  if (tickets_.size() >= kMostTickets) return {};
+  std::string text = random_hex(kTicketBytes);
+  tickets_[sha256_hex(text)] = {identity, now + kTicketLife};
+  return text;
+}
+
+std::optional<std::string> Guard::take_ticket(const std::string& text) {
+  std::lock_guard lock(mutex_);
+  const auto found = tickets_.find(sha256_hex(text));
+  if (found == tickets_.end()) return std::nullopt;
+  const Ticket ticket = std::move(found->second);
+  tickets_.erase(found);
+  return ticket.until > Clock::now() ? std::optional(ticket.identity) : std::nullopt;
+}
+
 Response Guard::refuse(const Request& request, std::string detail) const {
   Response response = problem(401, "unauthenticated", std::move(detail), request, token_hint_);
   response.headers["WWW-Authenticate"] = "Bearer realm=\"aether\"";
   return response;
 }
 
-std::optional<Response> Guard::authenticate(Access access, Request& request) {
+std::optional<Response> Guard::authenticate(Access access, Request& request, For what) {
   if (has_token_in_query(request))
     return problem(400, "token_in_query", "a token never belongs into an address, where logs and histories keep it",
                    request, token_hint_);
   const std::string authorization = request.header("authorization");
+  const auto ticket = what == For::kSocket ? offered_protocol(request, kTicketStart) : std::nullopt;
+  if (ticket && authorization.empty()) {
+    const auto identity = take_ticket(ticket->substr(kTicketStart.size()));
+    if (!identity) return refuse(request, "this ticket was used before, is older than 30 s, or was never given");
+    request.identity = *identity;
+    return std::nullopt;
+  }
   if (authorization.empty()) {
     if (access == Access::kWrite) return refuse(request, "this request changes something and needs a token");
     if (access == Access::kRead && !anonymous_reads_) return refuse(request, "reading needs a token here");

@@ -25,7 +25,13 @@ class Guard {
   // Sets request.identity, or answers with the refusal: 400 for a token in the query, 401, or 429 after five wrong
   // tokens a minute from one address. A right token still works on loopback then, because all local accounts share
   // that address and must not be able to lock each other out.
-  std::optional<Response> authenticate(Access access, Request& request);
+  // A ticket counts for sockets only.
+  enum class For { kRequest, kSocket };
+  std::optional<Response> authenticate(Access access, Request& request, For what = For::kRequest);
+
+  // For pages, whose WebSockets can send no Authorization header: a ticket is good for one socket within 30 s, and is
+  // offered as the subprotocol "ticket.<text>". Empty when too many are out.
+  std::string issue_ticket(const std::string& identity);
 
  private:
   using Clock = std::chrono::steady_clock;
@@ -34,7 +40,13 @@ class Guard {
     int count = 0;
   };
 
+  struct Ticket {
+    std::string identity;
+    Clock::time_point until;
+  };
+
   std::optional<std::string> identity_of(const std::string& token) const;
+  std::optional<std::string> take_ticket(const std::string& text);
   Response refuse(const Request& request, std::string detail) const;
   bool count_failure(const std::string& address);
 
@@ -45,8 +57,13 @@ class Guard {
   std::vector<std::string> origins_;
   std::mutex mutex_;
   std::map<std::string, Failures> failures_;
+  std::map<std::string, Ticket> tickets_;  // by the hash of their text
 };
 
 bool is_loopback(const std::string& address);
+// The stream's own subprotocol, which a client that offers any also has to offer.
+inline constexpr std::string_view kStreamProtocol = "aether.v1";
+// One of the comma-separated values of Sec-WebSocket-Protocol that starts with `start`.
+std::optional<std::string> offered_protocol(const Request& request, std::string_view start);
 
 }  // namespace aether::http

@@ -135,6 +135,7 @@ class ServerImpl final : public Server {
   void start() override;
   void stop() override;
 
+  std::string issue_ticket(const std::string& identity) override { return core_.guard->issue_ticket(identity); }
   std::string address() const override { return address_; }
   ServerCounters counters() const override {
     return {core_.requests, core_.rejected, core_.connections, core_.sockets, core_.slow_sockets};

@@ -152,6 +152,10 @@ class Server {
   // Stops accepting, says bye (1001) to sockets, finishes running requests, returns. Idempotent; not from a handler.
   virtual void stop() = 0;
 
+  // Lets one WebSocket of a page in within 30 s, as `identity`, offered as the subprotocols "aether.v1" and
+  // "ticket.<text>". Empty when too many are out. Thread-safe.
+  virtual std::string issue_ticket(const std::string& identity) = 0;
+
   virtual std::string address() const = 0;  // "127.0.0.1:41873"
   virtual ServerCounters counters() const = 0;
   virtual std::vector<RouteInfo> routes() const = 0;

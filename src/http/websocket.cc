@@ -9,6 +9,7 @@
 #include <deque>
 
 #include "base/log.h"
+#include "http/guard.h"
 #include "http/server_core.h"
 
 namespace aether::http {
@@ -161,6 +162,11 @@ void Session::start(std::string head) {
   websocket_.set_option(websocket::stream_base::timeout{limits.header_timeout, limits.socket_silence_timeout, true});
   websocket_.set_option(websocket::permessage_deflate{});
   websocket_.auto_fragment(false);
+  // A browser that offers subprotocols ends the connection unless one of them is chosen.
+  if (offered_protocol(request_, kStreamProtocol) == kStreamProtocol)
+    websocket_.set_option(websocket::stream_base::decorator([](websocket::response_type& response) {
+      response.set(beast::http::field::sec_websocket_protocol, std::string(kStreamProtocol));
+    }));
   websocket_.read_message_max(limits.socket_inbound_bytes);
   websocket_.async_accept(net::buffer(head_), [self = shared_from_this()](beast::error_code error) {
     if (error) return self->finish();

@@ -116,6 +116,53 @@ TEST_F(WebSocket, OnlyPagesOfItsOwnOriginMayOpenIt) {
     EXPECT_EQ(upgrade_status("Origin: " + origin + "\r\n"), 403) << origin;
 }
 
+TEST_F(WebSocket, ATicketLetsOnePageInOnce) {
+  open({}, false);
+  server_->stop();
+  server_.reset();
+  ServerOptions options;
+  options.tokens = {{sha256_hex("aeth_t"), "admin"}};
+  options.anonymous_reads = false;
+  server_ = std::move(*Server::open(options));
+  std::mutex mutex;
+  std::vector<std::string> identities;
+  SocketHandlers handlers;
+  handlers.on_open = [&](std::shared_ptr<Socket>, const Request& request) {
+    std::lock_guard lock(mutex);
+    identities.push_back(request.identity);
+  };
+  server_->socket("/stream", Access::kRead, std::move(handlers));
+  server_->route("POST", "/act", Access::kWrite, Run::kInline, [](const Request&) { return Response{}; });
+  server_->start();
+  const auto offer = [](const std::string& ticket) {
+    return "Sec-WebSocket-Protocol: aether.v1, ticket." + ticket + "\r\n";
+  };
+  const std::string first = server_->issue_ticket("admin"), second = server_->issue_ticket("viewer");
+  EXPECT_EQ(first.size(), 32u);
+  EXPECT_NE(first, second);
+  for (const std::string& wrong : {std::string(), std::string(32, '0'), first + "0", first.substr(1)})
+    EXPECT_EQ(upgrade_status(offer(wrong)), 401) << wrong;
+  {
+    RawClient client(address());
+    EXPECT_EQ(client.request("POST", "/act", offer(first) + "Content-Type: application/json\r\nContent-Length: 0\r\n")->status,
+              401)
+        << "a ticket is for streams only";
+  }
+  RawClient client(address());
+  const auto response = client.upgrade("/stream", offer(first));
+  EXPECT_EQ(response->status, 101);
+  EXPECT_EQ(response->headers.at("sec-websocket-protocol"), "aether.v1");
+  EXPECT_EQ(upgrade_status(offer(first)), 401) << "it is used up";
+  EXPECT_EQ(upgrade_status(offer(second)), 101);
+  for (int i = 0; i < 1000 && server_->counters().sockets < 2; ++i) std::this_thread::sleep_for(milliseconds(5));
+  std::size_t issued = 0;
+  while (!server_->issue_ticket("admin").empty() && issued < 5000) ++issued;
+  EXPECT_EQ(issued, 1024u) << "tickets that nobody takes are bounded";
+  server_->stop();
+  std::lock_guard lock(mutex);
+  EXPECT_EQ(identities, (std::vector<std::string>{"admin", "viewer"}));
+}
+
 TEST_F(WebSocket, IsAReadLikeAnyOther) {
   open({}, false);
   EXPECT_EQ(upgrade_status(""), 401);

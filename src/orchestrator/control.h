@@ -77,6 +77,7 @@ struct ClusterView {
   std::shared_ptr<const WaitRecord> behind;                     // of every other PENDING job; null: not looked at yet
   SharedMap<JobId, std::shared_ptr<const PlacementRecord>> placements;
   std::vector<Alert> alerts;                // open, and those cleared within the last hour
+  std::map<AlertId, Time> snoozed;          // alerts that nobody wants to see before a time; some may be over
   std::optional<CarbonReport> carbon;
   FleetHistory history;
   std::optional<ModelVersion> model;
@@ -154,6 +155,8 @@ class Control {
   // The operator's word that the node is gone for good. kConflict while it answers, or has unresolved attempts.
   virtual void forget_node(NodeId node, Unresolved unresolved, std::string actor, Reply<void> reply) = 0;
   virtual void acknowledge(AlertId alert, std::string actor, Reply<void> reply) = 0;
+  // Out of everybody's inbox until a time, also over restarts; nothing = wake it. kNotFound: no such alert is open.
+  virtual void snooze(AlertId alert, std::optional<Time> until, std::string actor, Reply<void> reply) = 0;
   // Asks the agent that ran the job's last attempt; kTimeout after 2 s without an answer.
   virtual void read_log(JobId job, std::string stream, std::int64_t offset, std::int64_t limit,
                         Reply<LogChunk> reply) = 0;

@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <variant>
 #include <vector>
 
@@ -70,6 +71,13 @@ struct AcknowledgeInput {
   Control::Reply<void> reply;
   std::string actor = "user";
 };
+inline constexpr std::string_view kSnooze = "snooze/";  // start of the setting that keeps one
+struct SnoozeInput {
+  AlertId alert;
+  std::optional<Time> until;
+  Control::Reply<void> reply;
+  std::string actor = "user";
+};
 struct ReadLogInput {
   JobId job;
   std::optional<Job> known;   // found in the store, when it is no longer in memory
@@ -84,7 +92,7 @@ struct RejectedInput { bool telemetry = false; };
 
 using Input = std::variant<SampleInput, AgentInput, SubmitInput, ActInput, UpdateInput, QuarantineInput, DrainInput,
                            ForgetNodeInput,
-                           AcknowledgeInput, ReadLogInput, PredictionsInput, CarbonInput, RejectedInput>;
+                           AcknowledgeInput, SnoozeInput, ReadLogInput, PredictionsInput, CarbonInput, RejectedInput>;
 
 // ---- out ----
 

@@ -368,4 +368,27 @@ void Orchestrator::apply(AcknowledgeInput& input, Time now, Effects& effects) {
                  known ? Result<void>() : fail(ErrorCode::kNotFound, "no alert " + input.alert.str()));
 }
 
+// An alert that is open has at most one; those that are over are forgotten here, so there are never many.
+void Orchestrator::apply(SnoozeInput& input, Time now, Effects& effects) {
+  const Alert* alert = alerts_.find(input.alert);
+  const bool known = alert != nullptr && !alert->cleared_at;
+  if (known) {
+    const auto setting = [](const AlertId& id) { return std::string(kSnooze) + id.str(); };
+    std::erase_if(snoozed_, [&](const auto& entry) {
+      const bool is_over = entry.second <= now || entry.first == input.alert;
+      if (is_over) effects.writes.push_back(PutSetting{setting(entry.first), std::nullopt});
+      return is_over;
+    });
+    if (input.until) {
+      snoozed_[input.alert] = *input.until;
+      effects.writes.push_back(PutSetting{setting(input.alert), format_rfc3339(*input.until)});
+    }
+    effects.audit(now, input.actor, input.until ? "snooze" : "wake", input.alert.str(),
+                  input.until ? "until " + format_rfc3339(*input.until) : "");
+    effects.view_changed = true;
+  }
+  effects.answer(std::move(input.reply),
+                 known ? Result<void>() : fail(ErrorCode::kNotFound, "no open alert " + input.alert.str()));
+}
+
 }  // namespace aether

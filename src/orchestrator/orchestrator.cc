@@ -38,6 +38,8 @@ Orchestrator::Orchestrator(OrchestratorOptions options, StoredState state, Epoch
   for (const auto& [key, value] : state.settings) {
     if (key.starts_with("quarantine/")) cluster_.set_quarantine(GpuUuid(key.substr(11)), value);
     if (key.starts_with("drain/")) cluster_.set_drain(NodeId(key.substr(6)), value);
+    if (const auto until = parse_rfc3339(value); until && key.starts_with(kSnooze))
+      snoozed_[AlertId(key.substr(kSnooze.size()))] = *until;
   }
   std::sort(state.recent_jobs.begin(), state.recent_jobs.end(),
             [](const Job& a, const Job& b) { return a.number < b.number; });
@@ -162,6 +164,7 @@ std::shared_ptr<const ClusterView> Orchestrator::view(Time now) {
   view->behind = behind_;
   view->placements = placements_;
   view->alerts = alerts_.current(now);
+  view->snoozed = snoozed_;
   view->carbon = carbon_;
   view->history = history_;
   view->model = model_;

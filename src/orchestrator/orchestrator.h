@@ -107,6 +107,7 @@ class Orchestrator {
   void apply(DrainInput& input, Time now, Effects& effects);
   void apply(ForgetNodeInput& input, Time now, Effects& effects);
   void apply(AcknowledgeInput& input, Time now, Effects& effects);
+  void apply(SnoozeInput& input, Time now, Effects& effects);
   void apply(ReadLogInput& input, Time now, Effects& effects);
   void apply(PredictionsInput& input, Time now, Effects& effects);
   void apply(CarbonInput& input, Time now, Effects& effects);
@@ -256,6 +257,7 @@ class Orchestrator {
   std::set<GpuUuid> touched_gpus_;                            // since the last view
   bool refresh_fleet_ = true;                                 // the next view looks at every node and GPU again
   std::size_t holding_ = 0;                                   // live jobs that hold GPUs
+  std::map<AlertId, Time> snoozed_;                           // durable as settings; those that are over go with the next
   std::optional<CarbonReport> carbon_;
   std::optional<ModelVersion> model_;
   FleetHistory history_;

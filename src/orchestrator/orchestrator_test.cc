@@ -587,5 +587,32 @@ TEST_F(OrchestratorTest, AfterALongCycleTheNextOneWaits) {
   EXPECT_EQ(view->wait_of(*view->jobs.at(late))->reasons.front().code, "PRIORITY");
 }
 
+TEST_F(OrchestratorTest, ASnoozeOutlivesARestartAndEndsByItselfOrByWord) {
+  const auto snooze = [&](const char* alert, std::optional<Time> until) {
+    Result<void> result = fail(ErrorCode::kInternal, "no reply");
+    step({SnoozeInput{AlertId(alert), until, [&](Result<void> r) { result = std::move(r); }}});
+    return result;
+  };
+  join(2);
+  EXPECT_FALSE(snooze("no_data/GPU-0", now_ + seconds(600))) << "no such alert is open yet";
+  EXPECT_TRUE(disk_.settings.empty());
+  step({}, seconds(20));
+  step({}, seconds(20));
+  ASSERT_TRUE(snooze("no_data/GPU-0", now_ + seconds(600)));
+  ASSERT_TRUE(snooze("no_data/GPU-1", now_ + seconds(60)));
+  EXPECT_EQ(core_->view(now_)->snoozed.size(), 2u);
+  restart();
+  EXPECT_EQ(core_->view(now_)->snoozed.at(AlertId("no_data/GPU-0")), now_ + seconds(600));
+  join(2);
+  step({}, seconds(20));
+  step({}, seconds(60));
+  ASSERT_TRUE(snooze("no_data/GPU-0", now_ + seconds(900)));
+  EXPECT_EQ(disk_.settings.size(), 1u) << "the one that is over went with the next word";
+  ASSERT_TRUE(snooze("no_data/GPU-0", std::nullopt));
+  EXPECT_TRUE(core_->view(now_)->snoozed.empty());
+  EXPECT_TRUE(disk_.settings.empty());
+  EXPECT_EQ(disk_.audit.back().action, "wake");
+}
+
 }  // namespace
 }  // namespace aether

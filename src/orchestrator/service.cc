@@ -153,6 +153,9 @@ void OrchestratorService::forget_node(NodeId node, Unresolved unresolved, std::s
 void OrchestratorService::acknowledge(AlertId alert, std::string actor, Reply<void> reply) {
   enqueue(AcknowledgeInput{std::move(alert), reply, std::move(actor)}, reply);
 }
+void OrchestratorService::snooze(AlertId alert, std::optional<Time> until, std::string actor, Reply<void> reply) {
+  enqueue(SnoozeInput{std::move(alert), until, reply, std::move(actor)}, reply);
+}
 
 void OrchestratorService::read_log(JobId job, std::string stream, std::int64_t offset, std::int64_t limit,
                                    Reply<LogChunk> reply) {

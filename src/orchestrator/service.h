@@ -54,6 +54,7 @@ class OrchestratorService final : public Control {
   void set_drain(NodeId node, std::optional<std::string> reason, std::string actor, Reply<void> reply) override;
   void forget_node(NodeId node, Unresolved unresolved, std::string actor, Reply<void> reply) override;
   void acknowledge(AlertId alert, std::string actor, Reply<void> reply) override;
+  void snooze(AlertId alert, std::optional<Time> until, std::string actor, Reply<void> reply) override;
   void read_log(JobId job, std::string stream, std::int64_t offset, std::int64_t limit, Reply<LogChunk> reply) override;
   void update(JobId job, JobUpdate update, std::shared_ptr<const Job> expected, std::string actor,
               Reply<std::shared_ptr<const Job>> reply) override;

@@ -55,28 +55,36 @@ const lookFree = 1000;
 const lookEmpty = 1001;
 const lookOut = 1002;
 const lookMark = 2000;
+const lookJob = 3000;
+const rampLooks = 101;
+/** Below this per cent a cell has an outline, because the lowest stop of the ramp hardly differs from the surface. */
+const faint = 8;
 
-/** A number per look: 0 to 100 are the ramp, then jobs, then states. Equal numbers look the same. */
+/** A number per look: 0 to 100 are the ramp, then jobs, then states. Equal numbers look the same. Whole numbers only: nothing is allocated per GPU. */
 export function lookOf(facts: SlotFacts, columns: Columns | null, metric: MapMetric): number {
-  const code = columns && columns.seq > 0 ? columns.state[facts.slot]! : stateCode(facts.state);
+  const code = columns && columns.seq > 0 ? columns.state[facts.slot]! : none8;
   const state = code === none8 ? stateCode(facts.state) : code;
   if (state === 4 || state === 5 || state === 7 || state === 8) return lookMark + state;
   if (state === 1) return lookFree;
   if (state === 6) return lookOut;
   if (state !== working && state !== 3) return lookEmpty;
-  if (metric === 'job') return facts.job === null ? lookEmpty : 3000 + facts.job;
-  const pct = columns ? percentOf(facts, columns, metric) : NaN;
-  return pct === pct ? Math.round(Math.min(100, Math.max(0, pct))) : lookEmpty;
+  if (metric === 'job') return facts.job === null ? lookEmpty : lookJob + facts.job;
+  return columns ? percentOf(facts, columns, metric) : lookEmpty;
 }
+
+const whole = (value: number, span: number): number => {
+  const pct = ((value * 100) / span + 0.5) | 0;
+  return pct < 0 ? 0 : pct > 100 ? 100 : pct;
+};
 
 function percentOf(facts: SlotFacts, columns: Columns, metric: MapMetric): number {
   const { slot } = facts;
   switch (metric) {
-    case 'busy': return columns.utilization[slot] === none8 ? NaN : columns.utilization[slot]!;
-    case 'memory': return columns.memory[slot] === none8 ? NaN : (columns.memory[slot]! * 100) / memoryParts;
-    case 'temp': return columns.temperature[slot] === none8 ? NaN : ((columns.temperature[slot]! - temperatureLowC) * 100) / ((facts.slowdownC ?? 90) - temperatureLowC);
-    case 'power': return columns.power[slot] === none16 || !facts.powerLimitW ? NaN : (columns.power[slot]! * 100) / facts.powerLimitW;
-    case 'job': return NaN;
+    case 'busy': return columns.utilization[slot] === none8 ? lookEmpty : Math.min(100, columns.utilization[slot]!);
+    case 'memory': return columns.memory[slot] === none8 ? lookEmpty : whole(columns.memory[slot]!, memoryParts);
+    case 'temp': return columns.temperature[slot] === none8 ? lookEmpty : whole(columns.temperature[slot]! - temperatureLowC, (facts.slowdownC ?? 90) - temperatureLowC);
+    case 'power': return columns.power[slot] === none16 || !facts.powerLimitW ? lookEmpty : whole(columns.power[slot]!, facts.powerLimitW);
+    case 'job': return lookEmpty;
   }
 }
 
@@ -88,14 +96,20 @@ export function readInks(theme: Theme): Inks {
   return { theme, surface: token('--surface'), line: token('--line-2'), text3: token('--text-3'), crit: token('--crit'), warn: token('--warn'), info: token('--info'), hatch: token('--hatch') };
 }
 
-/** One block on its canvas. */
+/** One block on its canvas. Cells of one colour are drawn together; nothing is allocated per cell and call. */
 export class BlockPainter {
-  private grid: Grid;
-  private looks: Int32Array;
+  private readonly grid: Grid;
+  private readonly cells: readonly (SlotFacts | null)[];
+  private readonly looks: Int32Array;
+  /** Changed cells by their per cent: the first of each, and the next one of each cell. */
+  private readonly first = new Int32Array(rampLooks);
+  private readonly next: Int32Array;
   private readonly g: CanvasRenderingContext2D | null;
 
-  constructor(private readonly canvas: HTMLCanvasElement, private readonly block: Block, private readonly inks: Inks, cellHeight: number) {
-    this.looks = new Int32Array(block.strips.length * stripCells).fill(-1);
+  constructor(private readonly canvas: HTMLCanvasElement, block: Block, private readonly inks: Inks, cellHeight: number) {
+    this.cells = block.strips.flatMap((strip) => Array.from({ length: stripCells }, (_, i) => strip[i] ?? null));
+    this.looks = new Int32Array(this.cells.length).fill(-1);
+    this.next = new Int32Array(this.cells.length);
     this.grid = gridOf(block, canvas.clientWidth, cellHeight);
     const scale = window.devicePixelRatio || 1;
     canvas.style.setProperty('height', `${this.grid.height}px`);
@@ -118,44 +132,60 @@ export class BlockPainter {
 
   /** Draws the cells whose look changed since the last call; returns how many. */
   paint(columns: Columns | null, metric: MapMetric): number {
-    const g = this.g;
+    const { g, cells, looks, first, next } = this;
     if (!g) return 0;
     let drawn = 0;
-    for (let s = 0; s < this.block.strips.length; s++) {
-      const strip = this.block.strips[s]!;
-      for (let c = 0; c < strip.length; c++) {
-        const facts = strip[c];
-        if (!facts) continue;
-        const look = lookOf(facts, columns, metric);
-        const at = s * stripCells + c;
-        if (this.looks[at] === look) continue;
-        this.looks[at] = look;
-        this.cell(g, s, c, look);
-        drawn += 1;
-      }
+    first.fill(-1);
+    for (let i = 0; i < cells.length; i++) {
+      const facts = cells[i];
+      if (!facts) continue;
+      const look = lookOf(facts, columns, metric);
+      const before = looks[i]!;
+      if (before === look) continue;
+      looks[i] = look;
+      drawn += 1;
+      // A filled cell over a filled one needs no clearing.
+      if (look >= rampLooks || look < faint || before >= rampLooks || before < faint) this.other(g, i, look);
+      if (look >= rampLooks) continue;
+      next[i] = first[look]!;
+      first[look] = i;
+    }
+    const w = this.grid.cellWidth - 0.7;
+    const h = this.grid.cellHeight - 1;
+    for (let look = 0; look < rampLooks; look++) {
+      if (first[look] === -1) continue;
+      g.fillStyle = rampCell(this.inks.theme, look).background;
+      for (let i = first[look]!; i !== -1; i = next[i]!) g.fillRect(this.xOf(i), this.yOf(i), w, h);
+      if (look < faint) for (let i = first[look]!; i !== -1; i = next[i]!) this.outline(g, this.xOf(i), this.yOf(i), w, h, this.inks.line);
     }
     return drawn;
   }
 
-  private cell(g: CanvasRenderingContext2D, strip: number, cell: number, look: number): void {
-    const { x, y } = cellBox(this.grid, strip, cell);
+  private xOf(i: number): number {
+    const strip = (i / stripCells) | 0;
+    return (strip % stripsPerRow) * (stripCells * this.grid.cellWidth + stripGap) + (i % stripCells) * this.grid.cellWidth;
+  }
+  private yOf(i: number): number {
+    return (((i / stripCells) | 0) / stripsPerRow | 0) * this.grid.cellHeight;
+  }
+
+  /** Clears the cell, and draws what is no plain fill. */
+  private other(g: CanvasRenderingContext2D, i: number, look: number): void {
+    const x = this.xOf(i);
+    const y = this.yOf(i);
     const w = this.grid.cellWidth - 0.7;
     const h = this.grid.cellHeight - 1;
     g.fillStyle = this.inks.surface;
     g.fillRect(x - 0.35, y - 0.5, this.grid.cellWidth, this.grid.cellHeight);
-    if (look <= 100) {
-      g.fillStyle = rampCell(this.inks.theme, look).background;
-      g.fillRect(x, y, w, h);
-      // The lowest stop hardly differs from the surface: an outline keeps the cell visible.
-      if (look < 8) this.outline(g, x, y, w, h, this.inks.line);
-    } else if (look >= 3000) {
-      g.fillStyle = jobColor(look - 3000);
+    if (look < rampLooks) return;
+    if (look >= lookJob) {
+      g.fillStyle = jobColor(look - lookJob);
       g.fillRect(x, y, w, h);
     } else if (look >= lookMark) {
       this.mark(g, look - lookMark, x, y, w, h);
     } else if (look === lookOut) {
       g.fillStyle = this.inks.hatch;
-      for (let i = 0; i < w; i += 3) g.fillRect(x + i, y, 1.2, h);
+      for (let at = 0; at < w; at += 3) g.fillRect(x + at, y, 1.2, h);
     } else {
       this.outline(g, x, y, w, h, look === lookFree ? this.inks.line : this.inks.text3);
     }

@@ -2,28 +2,41 @@ import { axisTicks, type Bar, type Lane, type PlannedStart } from '@/lib/gantt';
 import { clock } from '@/lib/format';
 import { jobColor, type Theme } from '@/lib/ramp';
 
-/** Gantt on canvas: rows are GPUs or nodes, planned starts lie below them with a soft edge, a line marks the present. */
+/** Gantt on canvas: planned starts lie on top with a soft edge, then one row per GPU or node; a line marks the present. */
 export interface View { from: number; to: number }
+/** The part of all rows that is on the canvas: `scrollPx` from the first row on, as high as the canvas. */
+export interface Window { scrollPx: number; height: number }
 interface Options { rowPx: number; axisPx: number }
 
 const labelPx = 112;
+/** Rows that are on the canvas, counted from the first planned one. */
+interface Rows { first: number; last: number }
 const plannedDefaultMs = 3_600_000;
 
 export class GanttPainter {
   private readonly rowOf = new Map<string, number>();
 
   constructor(private readonly lanes: readonly Lane[], private readonly bars: readonly Bar[], private readonly planned: readonly PlannedStart[], private readonly options: Options) {
-    lanes.forEach((lane, row) => this.rowOf.set(lane.id, row));
+    lanes.forEach((lane, row) => this.rowOf.set(lane.id, row + this.plannedRows()));
+  }
+
+  private plannedRows(): number {
+    return this.planned.length ? this.planned.length + 1 : 0;
+  }
+  /** Height of everything, px. */
+  fullHeight(): number {
+    return this.options.axisPx + (this.lanes.length + this.plannedRows()) * this.options.rowPx + 6;
   }
 
   private x(ms: number, view: View, width: number): number {
     return labelPx + ((ms - view.from) / (view.to - view.from)) * (width - labelPx - 8);
   }
 
-  barAt(x: number, y: number, view: View, width: number): Bar | null {
-    const row = Math.floor((y - this.options.axisPx) / this.options.rowPx);
+  /** `y` counts from the top of the canvas. */
+  barAt(x: number, y: number, view: View, width: number, scrollPx: number): Bar | null {
+    const row = Math.floor((y + scrollPx - this.options.axisPx) / this.options.rowPx) - this.plannedRows();
     const lane = this.lanes[row];
-    if (!lane || x < labelPx) return null;
+    if (!lane || x < labelPx || y < this.options.axisPx) return null;
     const at = view.from + ((x - labelPx) / (width - labelPx - 8)) * (view.to - view.from);
     const slackMs = (3 / (width - labelPx)) * (view.to - view.from);
     let best: Bar | null = null;
@@ -31,7 +44,8 @@ export class GanttPainter {
     return best;
   }
 
-  paint(canvas: HTMLCanvasElement, view: View, now: number, theme: Theme, height: number): void {
+  paint(canvas: HTMLCanvasElement, view: View, now: number, theme: Theme, window_: Window): void {
+    const { height, scrollPx } = window_;
     canvas.style.setProperty('height', `${height}px`);
     const width = canvas.clientWidth;
     const scale = window.devicePixelRatio || 1;
@@ -47,13 +61,21 @@ export class GanttPainter {
     g.setTransform(scale, 0, 0, scale, 0, 0);
     g.clearRect(0, 0, width, height);
     this.axis(g, view, width, height, ink);
-    this.rows(g, width, ink);
-    for (const bar of this.bars) this.bar(g, bar, view, now, width, theme, ink);
+    const { rowPx, axisPx } = this.options;
+    g.save();
+    g.beginPath();
+    g.rect(0, axisPx, width, height - axisPx);
+    g.clip();
+    g.translate(0, -scrollPx);
+    const seen = { first: Math.floor(scrollPx / rowPx), last: Math.ceil((scrollPx + height - axisPx) / rowPx) };
     this.plans(g, view, now, width, ink);
+    this.rows(g, width, ink, seen);
+    for (const bar of this.bars) this.bar(g, bar, view, now, width, theme, ink, seen);
+    g.restore();
     const x = this.x(now, view, width);
     if (x >= labelPx && x <= width) {
       g.fillStyle = ink.accent;
-      g.fillRect(x - 0.75, this.options.axisPx - 6, 1.5, height);
+      g.fillRect(x - 0.75, axisPx - 6, 1.5, height);
     }
   }
 
@@ -73,20 +95,22 @@ export class GanttPainter {
     }
   }
 
-  private rows(g: CanvasRenderingContext2D, width: number, ink: Record<string, string>): void {
+  private rows(g: CanvasRenderingContext2D, width: number, ink: Record<string, string>, seen: Rows): void {
     const { rowPx, axisPx } = this.options;
+    const top = this.plannedRows();
     g.textAlign = 'right';
-    this.lanes.forEach((lane, row) => {
+    for (let row = Math.max(top, seen.first); row <= seen.last && row - top < this.lanes.length; row++) {
+      const lane = this.lanes[row - top]!;
       const y = axisPx + row * rowPx;
       g.fillStyle = ink.line!;
       if (lane.first) g.fillRect(0, y - 0.5, width, 1);
       g.fillStyle = lane.first ? ink.text! : ink.text3!;
       g.font = `${lane.first ? 500 : 400} 11px "JetBrains Mono", monospace`;
       g.fillText(lane.label, labelPx - 10, y + rowPx / 2, labelPx - 18);
-    });
+    }
   }
 
-  private bar(g: CanvasRenderingContext2D, bar: Bar, view: View, now: number, width: number, theme: Theme, ink: Record<string, string>): void {
+  private bar(g: CanvasRenderingContext2D, bar: Bar, view: View, now: number, width: number, theme: Theme, ink: Record<string, string>, seen: Rows): void {
     const end = bar.to ?? now;
     if (end < view.from || bar.from > view.to) return;
     const x1 = Math.max(labelPx, this.x(bar.from, view, width));
@@ -96,7 +120,7 @@ export class GanttPainter {
     let before = -2;
     for (const lane of bar.lanes) {
       const row = this.rowOf.get(lane);
-      if (row === undefined) continue;
+      if (row === undefined || row < seen.first || row > seen.last) continue;
       const gap = rowPx < 18 ? 1 : 2;
       const y = axisPx + row * rowPx + gap;
       const h = rowPx - 2 * gap;
@@ -139,9 +163,7 @@ export class GanttPainter {
   private plans(g: CanvasRenderingContext2D, view: View, now: number, width: number, ink: Record<string, string>): void {
     if (this.planned.length === 0) return;
     const { rowPx, axisPx } = this.options;
-    const top = axisPx + this.lanes.length * rowPx;
-    g.fillStyle = ink.line!;
-    g.fillRect(0, top, width, 1);
+    const top = axisPx;
     g.fillStyle = ink.text2!;
     g.textAlign = 'left';
     g.font = '600 11px Inter, sans-serif';

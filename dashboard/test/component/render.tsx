@@ -8,10 +8,9 @@ import { AppProvider } from '@/ui/hooks';
 
 (globalThis as { IS_REACT_ACT_ENVIRONMENT?: boolean }).IS_REACT_ACT_ENVIRONMENT = true;
 
-let root: Root | null = null;
+const roots: Root[] = [];
 afterEach(() => {
-  act(() => root?.unmount());
-  root = null;
+  for (const root of roots.splice(0)) act(() => root.unmount());
   document.body.innerHTML = '';
   vi.unstubAllGlobals();
 });
@@ -33,10 +32,11 @@ export async function show(view: ReactNode, state: Partial<State> = {}, answers:
   });
   const store = new Store((run) => run(), state);
   const host = document.body.appendChild(document.createElement('div'));
-  root = createRoot(host);
+  const root = createRoot(host);
+  roots.push(root);
   const stream = { subscribe: () => () => {}, retryNow: vi.fn() };
   await act(async () => {
-    root!.render(<AppProvider value={{ store, stream }}>{view}</AppProvider>);
+    root.render(<AppProvider value={{ store, stream }}>{view}</AppProvider>);
   });
   await settle();
   return { host, store, stream, requests, text: () => host.textContent ?? '' };

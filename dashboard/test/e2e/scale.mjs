@@ -49,6 +49,9 @@ async function watch(total) {
   const { context, page, errors } = await open(browser, 'dark');
   const session = await context.newCDPSession(page);
   await session.send('Performance.enable');
+  // The same counters a second time, in processor time of the page's main thread: what other programs take is not in them.
+  const processor = await context.newCDPSession(page);
+  await processor.send('Performance.enable', { timeDomain: 'threadTicks' });
   const frames = [];
   let bytes = 0;
   page.on('websocket', (socket) => socket.on('framereceived', ({ payload }) => {
@@ -60,12 +63,12 @@ async function watch(total) {
   await page.waitForFunction(() => /\d/.test(document.querySelector('.kpi .v')?.textContent ?? '') && document.querySelector('.fleet .cell, .pods canvas'), null, { timeout: 30_000 });
   const firstMs = Date.now() - started;
   if (total <= 512) budget('first load to live numbers', firstMs, '<= 1000 ms', firstMs <= 1000, ' ms');
-  else rows.push(['first load to live numbers', `${firstMs} ms`, '(target is for 64 GPUs)', 'noted']);
+  else rows.push(['first load to live numbers', `${firstMs} ms`, '<= 1000 ms at 64 GPUs', 'noted']);
   await page.waitForTimeout(4000);
   await axe(page, `the overview of ${total} GPUs`);
   await shot(page, `overview-${total}`);
   // Script time of the page per tick: everything it ran, over the ticks it got.
-  const metric = async () => Object.fromEntries((await session.send('Performance.getMetrics')).metrics.map((m) => [m.name, m.value]));
+  const metric = async (from = session) => Object.fromEntries((await from.send('Performance.getMetrics')).metrics.map((m) => [m.name, m.value]));
   const heap = async () => { await session.send('HeapProfiler.collectGarbage'); return (await metric()).JSHeapUsedSize / 1048576; };
   // Counting frames is script too, so it alternates with the windows in which script is measured.
   await page.evaluate(() => {
@@ -84,13 +87,16 @@ async function watch(total) {
   const begin = Date.now();
   const fps = [];
   const ticks = [];
+  const ticksCpu = [];
   while (Date.now() - begin < seconds * 1000) {
     const windowMs = Math.min(10_000, seconds * 125);
-    const from = await metric();
+    const [from, fromCpu] = [await metric(), await metric(processor)];
     const n = frames.length;
     await page.waitForTimeout(windowMs);
-    const to = await metric();
-    ticks.push(((to.ScriptDuration - from.ScriptDuration) * 1000) / Math.max(1, frames.length - n));
+    const [to, toCpu] = [await metric(), await metric(processor)];
+    const perTick = (a, b) => ((b.ScriptDuration - a.ScriptDuration) * 1000) / Math.max(1, frames.length - n);
+    ticks.push(perTick(from, to));
+    ticksCpu.push(perTick(fromCpu, toCpu));
     const spans = await page.evaluate((ms) => window.__count(ms), windowMs);
     fps.push(1000 / median(spans));
     rows.worst = Math.max(rows.worst ?? 0, quantile(spans, 0.99));
@@ -107,6 +113,7 @@ async function watch(total) {
   budget(`frames per second at ${total} GPUs, median`, median(fps).toFixed(1), '>= 55', median(fps) >= 55);
   rows.push(['  slowest 1 % of frames, ms', rows.worst.toFixed(1), '<= 33 (hardware)', rows.worst <= 33 ? 'holds' : 'noted']);
   budget('script per tick, median', median(ticks).toFixed(1), '<= 8 ms', median(ticks) <= 8, ' ms');
+  rows.push(['  the same in processor time', `${median(ticksCpu).toFixed(1)} ms`, '<= 8 ms', median(ticksCpu) <= 8 ? 'holds' : 'BROKEN']);
   rows.push(['  slowest window', `${Math.max(...ticks).toFixed(1)} ms`, '', 'noted']);
   budget('stream, mean', rate.toFixed(1), '<= 40 KB/s', rate <= 40, ' KB/s');
   rows.push(['  of it binary readings', `${binary.toFixed(1)} KB/s`, '', 'noted']);

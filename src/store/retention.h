@@ -11,6 +11,9 @@ struct Retention {
   std::chrono::seconds cleared_alerts = std::chrono::hours(24 * 90);
 };
 
+// One line in the log: what is kept for how long.
+void log_retention(const Retention& retention);
+
 // A minute is rolled up once it is this old; what comes later still counts, by rolling the minute up again.
 inline constexpr std::chrono::seconds kRollupDelay{30};
 

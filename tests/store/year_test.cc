@@ -14,7 +14,7 @@
 namespace aether {
 namespace {
 
-// README.md, "History".
+// README.md, "What it promises".
 constexpr double kPromisedMb = 200;
 
 constexpr int kGpus = 8;

@@ -279,6 +279,7 @@ Result<std::unique_ptr<Store>> PostgresStore::open(Options options) {
   auto state = store::read_telemetry_state(*parts.telemetry);
   if (!state) return fail(state.error());
   parts.rolled_until_us = state->rolled_1m;
+  store::log_retention(options.retention);
   return std::unique_ptr<Store>(new OpenPostgresStore(options, std::move(parts)));
 }
 

@@ -204,6 +204,7 @@ Result<std::unique_ptr<Store>> SqliteStore::open(Options options) {
   if (!state) return fail(state.error());
   store::SampleTable samples;
   AETHER_TRY(samples.load(*telemetry->connection));
+  store::log_retention(options.retention);
   return std::unique_ptr<Store>(new OpenSqliteStore(options, std::move(*lock), leadership, std::move(*jobs),
                                                     std::move(*telemetry), std::move(samples),
                                                     state->rolled_1m));

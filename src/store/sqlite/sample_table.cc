@@ -166,7 +166,8 @@ Result<void> insert_sample(SqlConnection& connection, std::int64_t gpu_id, const
   for (const GpuMetric& metric : gpu_metrics()) values.push_back(sql_value(metric.get(sample)));
   values.push_back(sql_value(sample.performance_state));
   values.push_back(sql_value(sample.throttling_reasons));
-  values.push_back(sample.xid_last_time ? SqlValue(to_unix_us(*sample.xid_last_time)) : SqlValue());
+  values.emplace_back();
+  if (sample.xid_last_time) values.back() = to_unix_us(*sample.xid_last_time);
   AETHER_TRY(connection.run(insert_sql(), values));
   return {};
 }

@@ -1,7 +1,7 @@
 #!/bin/bash
 # What watching eight GPUs costs, how fast a fault is acted upon, and how long readings are away after one. Real processes;
 # the GPUs are those of the fake library of the tests, which answers at once: the cost of a real driver's calls comes on top.
-#   bench/telemetry.sh [-s SECONDS] [-n INJECTIONS] [-b FOLDER_OF_AETHER]
+#   bench/telemetry.sh [-s SECONDS] [-n INJECTIONS] [-b FOLDER_OF_AETHER] [cost] [xid] [recovery]      all three unless named
 # Needs: cmake --build --preset release --target aether aether_fake_nvml telemetry_nvml_bench; nats-server, jq, python3.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -9,6 +9,8 @@ seconds=60 injections=200 bin=build/release/bin
 while getopts s:n:b: flag; do
   case $flag in s) seconds=$OPTARG ;; n) injections=$OPTARG ;; b) bin=$OPTARG ;; *) exit 2 ;; esac
 done
+shift $((OPTIND - 1))
+parts=" ${*:-cost xid recovery} "
 library=$(realpath "$bin/../tests/fake_nvml/libnvidia-ml.so.1")
 . bench/lib.sh
 make_work telemetry
@@ -20,13 +22,6 @@ rss_mib() { awk '/^VmRSS/ { printf "%.1f", $2 / 1024 }' "/proc/$1/status"; }
 private_mib() { awk '/^Private/ { kb += $2 } END { printf "%.1f", kb / 1024 }' "/proc/$1/smaps_rollup"; }
 
 # ---- cost: agent and worker in a cluster, whose orchestrator takes what they send ----
-
-port=$(free_port)
-nats-server -a 127.0.0.1 -p "$port" >"$work/nats.log" 2>&1 & pids+=($!)
-common=(--log-format json --nats-url "nats://127.0.0.1:$port")
-"$bin/aether" orchestrator "${common[@]}" --state-dir "$work/orchestrator" --listen-api 127.0.0.1:0 --listen-dashboard 127.0.0.1:0 \
-  >"$work/orchestrator.log" 2>&1 & pids+=($!)
-wait_for 60 ready_line "$work/orchestrator.log"
 
 cost() {  # name, flags of the agent
   local name=$1 agent worker before_agent before_worker after_agent after_worker; shift
@@ -45,17 +40,26 @@ cost() {  # name, flags of the agent
              name, 100 * a / hz / s, 100 * w / hz / s, 100 * (a + w) / hz / s, ra, rw, pa, pw }'
   kill "$agent"; wait "$agent" || true
 }
-echo "== 8 GPUs, $seconds s each"
-cost 1_Hz
-cost 10_Hz --fast-interval-ms 100
-cat <<'PEERS'
+run_cost() {
+  port=$(free_port)
+  nats-server -a 127.0.0.1 -p "$port" >"$work/nats.log" 2>&1 & pids+=($!)
+  common=(--log-format json --nats-url "nats://127.0.0.1:$port")
+  "$bin/aether" orchestrator "${common[@]}" --state-dir "$work/orchestrator" --listen-api 127.0.0.1:0 --listen-dashboard 127.0.0.1:0 \
+    >"$work/orchestrator.log" 2>&1 & pids+=($!)
+  wait_for 60 ready_line "$work/orchestrator.log"
+  echo "== 8 GPUs, $seconds s each, load $(cut -d" " -f1-3 /proc/loadavg), $(nproc) cores"
+  cost 1_Hz
+  cost 10_Hz --fast-interval-ms 100
+  cat <<'PEERS'
 measured elsewhere (NVIDIA's dcgm-exporter, 8 GPUs unless said; figures of others, on their machines):
   0.3-0.9 % of a core, 135-155 MiB at one reading in 6 s;  median 467-484 MiB on 8-GPU pods;  131 % CPU, 253 MB reported as a fault
 targets: 1 Hz <= 1 % of a core and <= 20 MiB RSS together; 10 Hz <= 3 %
 PEERS
+}
 
 # ---- an XID: from the library's event to the API's word ----
 
+run_xid() {
 "$bin/aether" up --log-format json --state-dir "$work/up" --node bench --gpus nvml --nvml-library "$library" \
   --listen-api 127.0.0.1:0 --listen-dashboard 127.0.0.1:0 --listen-ai 127.0.0.1:0 --listen-metrics 127.0.0.1:0 \
   --executor-run-as nobody >"$work/up.log" 2>&1 & pids+=($!)
@@ -113,7 +117,14 @@ took.sort()
 rank = lambda share: took[min(len(took) - 1, int(share * len(took)))]
 print(f"p50 {rank(0.5):.1f} ms  p90 {rank(0.9):.1f} ms  p99 {rank(0.99):.1f} ms  max {took[-1]:.1f} ms   (target: p99 < 250 ms)")
 PYTHON
+}
 
+run_recovery() {
 echo "== 50 faults of each kind, until every healthy GPU has given a new reading (target: < 2000 ms, none stale)"
 "$(find "$bin" "$bin/../tests" -name telemetry_nvml_bench -type f | head -1)" --benchmark_filter=BM_Recovery 2>/dev/null |
   awk '$1 ~ /^BM_Recovery/ { print }'
+}
+
+for part in cost xid recovery; do
+  case $parts in *" $part "*) "run_$part" ;; esac
+done

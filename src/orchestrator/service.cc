@@ -1,5 +1,6 @@
 #include "orchestrator/service.h"
 
+#include <algorithm>
 #include <utility>
 
 #include <fmt/format.h>
@@ -240,10 +241,10 @@ void OrchestratorService::wake() {
 
 // ---- the step thread ----
 
-std::vector<Input> OrchestratorService::collect() {
+std::vector<Input> OrchestratorService::collect(Duration at_most) {
   {
     std::unique_lock lock(wake_mutex_);
-    wake_condition_.wait_for(lock, kIdleStep, [&] { return work_waiting_ || stopping_; });
+    wake_condition_.wait_for(lock, at_most, [&] { return work_waiting_ || stopping_; });
     work_waiting_ = false;
   }
   std::vector<Input> inputs = std::exchange(kept_, {});
@@ -259,7 +260,8 @@ void OrchestratorService::run_steps() {
   bool view_waits = false;  // a change that nobody was shown yet
   SteadyWallClock steady(clock_.now(), clock_.mono());  // timeouts must not feel a step of the wall clock
   while (!stopping_) {
-    std::vector<Input> inputs = collect();
+    const Duration until_view = std::max<Duration>(next_view - clock_.mono(), Duration(0));
+    std::vector<Input> inputs = collect(view_waits ? std::min<Duration>(until_view, kIdleStep) : Duration(kIdleStep));
     const Mono begin = clock_.mono();
     core_->count_stored(stored_.exchange(0), store_dropped_.exchange(0));
     core_->count_bus_dropped(bus_.counters().dropped);

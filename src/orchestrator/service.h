@@ -73,7 +73,7 @@ class OrchestratorService final : public Control {
   // Null: the array has no such task, or there is no such array.
   std::shared_ptr<const Job> find_task(const std::string& array, int index);
   void run_steps();
-  std::vector<Input> collect();
+  std::vector<Input> collect(Duration at_most);
   void tell_of_reconnect(Command& command);
   void carry_out(Effects effects);
   static Error store_is_away();

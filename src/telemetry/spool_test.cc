@@ -225,10 +225,10 @@ TEST_P(DiskSpool, ADayWithoutANetworkFitsWithoutAGap) {
 
 // What comes after the room is full pushes out the oldest, and the count of it is exact over the restart.
 TEST_P(DiskSpool, TwoDaysLoseTheFirstReadingsAndCountEachOne) {
-  constexpr std::uint64_t kReadings = 20000;
+  constexpr std::uint64_t kReadings = 8000;
   SpoolOptions settings = options();
-  settings.segment_bytes = 64u << 10;
-  settings.max_bytes = 4u << 20;
+  settings.segment_bytes = 256u << 10;
+  settings.max_bytes = 2u << 20;
   const std::string filling(800, 'x');
   for (std::uint64_t begin = 0; begin < kReadings; begin += kReadings / 4) {
     auto spool = Spool::open(settings).value();

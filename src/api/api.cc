@@ -49,6 +49,7 @@ void Api::register_on(http::Server& server, bool with_pages) {
   api::add_log_routes(server, state_->context);
   api::add_fleet_routes(server, state_->context);
   api::add_history_routes(server, state_->context);
+  api::add_usage_routes(server, state_->context);
 add_audit_routes(server, state_->context);
   api::add_metrics_routes(server, state_->context);
   for (const char* start : {"", "/api/v1"}) {

@@ -2,72 +2,11 @@
 
 #include <set>
 
+#include "api/fake_store.h"
 #include "api/served_api.h"
 
 namespace aether::api {
 namespace {
-
-// History that the tests put in.
-class FakeStore final : public Store {
- public:
-  std::vector<Job> jobs;  // newest first
-  std::vector<JobEvent> job_history;
-  std::vector<StoredEvent> history;
-  std::optional<PlacementRecord> record;
-  SeriesQuery asked;
-  Series answer;
-
-  Result<std::vector<Job>> find_jobs(const JobQuery& query) override {
-    std::vector<Job> out;
-    for (const Job& job : jobs)
-      if ((query.before_id.empty() || job.id.str() < query.before_id) &&
-          out.size() < static_cast<std::size_t>(query.limit))
-        out.push_back(job);
-    return out;
-  }
-  Result<std::vector<JobEvent>> job_events(const JobId&) override { return job_history; }
-  Result<std::vector<StoredEvent>> events(std::optional<std::int64_t> after, int limit) override {
-    std::vector<StoredEvent> out;
-    for (const StoredEvent& event : history)
-      if (event.seq > after.value_or(0)) out.push_back(event);
-    const auto most = static_cast<std::size_t>(limit);
-    if (out.size() > most && after) out.resize(most);
-    if (out.size() > most) out.erase(out.begin(), out.end() - limit);
-    return out;
-  }
-  Result<PlacementRecord> placement(const JobId&) override {
-    if (record) return *record;
-    return fail(ErrorCode::kNotFound, "none");
-  }
-  Result<Series> series(const SeriesQuery& query) override {
-    asked = query;
-    return answer;
-  }
-  StoreInfo info() const override {
-    return {.name = "sqlite", .version = "3", .schema_version = 1, .location = "memory"};
-  }
-
-  Result<void> commit(const std::vector<Write>&) override { return {}; }
-  Result<void> append_samples(const std::vector<GpuSample>&) override { return {}; }
-  Result<StoredState> load() override { return StoredState{}; }
-  Result<Epoch> reserve_epochs(std::uint64_t, Epoch) override { return Epoch{1}; }
-  Result<std::vector<AuditLine>> audit(std::int64_t after, int limit) override {
-    std::vector<AuditLine> out;
-    for (const AuditLine& line : lines)
-      if (line.seq > after && static_cast<int>(out.size()) < limit) out.push_back(line);
-    return out;
-  }
-  Result<AuditLine> last_audit_line() override { return lines.empty() ? AuditLine{} : lines.back(); }
-  std::vector<AuditLine> lines;
-  Result<Job> find_job(const JobId&) override { return fail(ErrorCode::kNotFound, "none"); }
-  Result<Job> find_job_by_number(std::int64_t) override { return fail(ErrorCode::kNotFound, "none"); }
-  Result<std::optional<Job>> find_job_by_idempotency_key(const std::string&, const std::string&) override {
-    return std::optional<Job>();
-  }
-  Result<std::vector<GpuSample>> latest_samples() override { return std::vector<GpuSample>(); }
-  Result<std::uint64_t> count_samples() override { return std::uint64_t{0}; }
-  Result<std::uint64_t> maintain(Time) override { return std::uint64_t{0}; }
-};
 
 class ApiRoutes : public ServedApi {};
 

@@ -35,6 +35,8 @@ void add_log_routes(http::Server& server, Context& context);
 void add_fleet_routes(http::Server& server, Context& context);
 void add_audit_routes(http::Server& server, Context& context);
 void add_history_routes(http::Server& server, Context& context);
+void add_group_history_routes(http::Server& server, Context& context);
+void add_usage_routes(http::Server& server, Context& context);
 void add_metrics_routes(http::Server& server, Context& context);
 
 // A query parameter that the route does not know: 400 with the nearest known name.
@@ -47,6 +49,10 @@ Response bad_parameter(const std::string& name, const std::string& message, cons
 // kInvalidArgument names the parameter and its bounds.
 Result<std::int64_t> query_integer(const Request& request, const std::string& name, std::int64_t otherwise,
                                    std::int64_t least, std::int64_t most);
+// "waiting", "running", "finished" or states; several joined by commas.
+Result<std::vector<JobState>> parse_states(const std::string& text);
+// Both absent or RFC 3339, under `since` and `until`.
+Result<void> read_since_until(const Request& request, std::optional<Time>& since, std::optional<Time>& until);
 Result<bool> query_flag(const Request& request, const std::string& name);
 
 struct Body;

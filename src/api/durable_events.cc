@@ -38,17 +38,24 @@ Placed placed(const StoredEvent& stored) {
   return {{"", event.time, "job", std::move(text), "", "", event.job.str()}, stored.seq};
 }
 
+bool is_asked(const SystemEvent& event, const EventQuery& query) {
+  const bool of_jobs = !query.job.empty() || !query.user.empty() || !query.states.empty();
+  return !of_jobs && (!query.since || event.time >= *query.since) && (!query.until || event.time < *query.until);
+}
+
 }  // namespace
 
-Result<std::vector<SystemEvent>> read_events(Store& store, const EventLog& memory, const std::string& text, std::size_t limit) {
+Result<std::vector<SystemEvent>> read_events(Store& store, const EventLog& memory, const std::string& text, EventQuery query) {
   constexpr std::size_t kAll = 1000;
+  const auto limit = static_cast<std::size_t>(query.limit);
   const auto given = parse_cursor(text);
-  auto stored = store.events(given ? std::optional(given->seq) : std::nullopt, static_cast<int>(limit));
+  if (given) query.after = given->seq;
+  auto stored = store.events(query);
   if (!stored) return fail(stored.error());
   std::vector<Placed> merged;
   for (const StoredEvent& event : *stored) merged.push_back(placed(event));
   for (SystemEvent& event : memory.read(given ? given->memory : "", kAll))
-    if (event.kind != "job") merged.push_back({std::move(event), 0});
+    if (event.kind != "job" && is_asked(event, query)) merged.push_back({std::move(event), 0});
   std::stable_sort(merged.begin(), merged.end(),
                    [](const Placed& a, const Placed& b) { return a.event.time < b.event.time; });
   // A cursor reads on at the front; without one the newest count. What lies before them is passed over.

@@ -9,7 +9,8 @@
 
 namespace aether::api {
 
-// Oldest first; behind `cursor` ("<seq of a job's event>.<cursor of memory>"), or the newest without one.
-Result<std::vector<SystemEvent>> read_events(Store& store, const EventLog& memory, const std::string& cursor, std::size_t limit);
+// Oldest first; behind `cursor` ("<seq of a job's event>.<cursor of memory>"), or the newest without one. `query` without
+// `after`: what of a job it names leaves out every event that is of no job.
+Result<std::vector<SystemEvent>> read_events(Store& store, const EventLog& memory, const std::string& cursor, EventQuery query);
 
 }  // namespace aether::api

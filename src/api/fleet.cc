@@ -174,15 +174,36 @@ void on_alert(Context& context, AlertAction action, const Request& request, cons
   context.control.snooze(id, context.clock.now() + std::chrono::seconds(for_s), request.identity, std::move(answer));
 }
 
-Response list_events(Context& context, const Request& request) {
-  if (auto refusal = refuse_unknown_query(request, {"after", "limit"})) return *refusal;
+Result<EventQuery> read_event_query(Context& context, const Request& request) {
+  EventQuery query;
   const auto limit = query_integer(request, "limit", 100, 1, 1000);
-  if (!limit) return bad_parameter("limit", limit.error().message, request);
+  if (!limit) return fail(limit.error());
+  query.limit = static_cast<int>(*limit);
+  query.user = request.query_value("user").value_or("");
+  if (const auto state = request.query_value("state")) {
+    auto states = parse_states(*state);
+    if (!states) return fail(states.error());
+    query.states = std::move(*states);
+  }
+  if (const auto name = request.query_value("job")) {
+    const auto job = context.control.find_job(*name);
+    if (!job) return fail(job.error().code, job.error().message, "job");
+    query.job = (*job)->id.str();
+  }
+  AETHER_TRY(read_since_until(request, query.since, query.until));
+  return query;
+}
+
+Response list_events(Context& context, const Request& request) {
+  if (auto refusal = refuse_unknown_query(request, {"after", "limit", "job", "user", "state", "since", "until"})) return *refusal;
+  const auto query = read_event_query(context, request);
+  if (!query && query.error().code == ErrorCode::kNotFound) return no_job(query.error(), request);
+  if (!query) return bad_parameter(query.error().field, query.error().message, request);
   const std::string after = request.query_value("after").value_or("");
   // The stream's cursors are those of memory: they have no dot.
   const bool durable = context.store != nullptr && (after.empty() || after.find('.') != std::string::npos);
-  const auto events = durable ? read_events(*context.store, context.events, after, static_cast<std::size_t>(*limit))
-                              : context.events.read(after, static_cast<std::size_t>(*limit));
+  const auto events = durable ? read_events(*context.store, context.events, after, *query)
+                              : context.events.read(after, static_cast<std::size_t>(query->limit));
   if (!events) return http::problem(events.error(), request);
   Json items = Json::array();
   for (const SystemEvent& event : *events) items.push_back(system_event_json(event));

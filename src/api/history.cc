@@ -1,70 +1,29 @@
 // Series of readings over time, at the level of detail that fits the range.
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <nlohmann/json.hpp>
 
-#include "api/context.h"
-#include "base/names.h"
+#include "api/history_request.h"
 
 namespace aether::api {
 namespace {
 
-constexpr std::size_t kMostMetrics = 16;
-
-Result<std::vector<std::string>> read_metrics(const std::string& text) {
-  std::vector<std::string> known;
-  for (const GpuMetric& metric : gpu_metrics()) known.emplace_back(metric.name);
-  std::vector<std::string> names;
-  std::string rest = text;
-  while (!rest.empty()) {
-    const std::size_t comma = rest.find(',');
-    const std::string name = rest.substr(0, comma);
-    if (find_gpu_metric(name) == nullptr) {
-      const std::string near = nearest_name(std::string_view(name).substr(0, 64), known);
-      return fail(ErrorCode::kInvalidArgument,
-                  fmt::format("there is no metric '{}'{}", name.substr(0, 64),
-                              near.empty() ? "" : "; is '" + near + "' meant?"),
-                  "metrics");
-    }
-    if (std::find(names.begin(), names.end(), name) == names.end()) names.push_back(name);
-    rest = comma == std::string::npos ? "" : rest.substr(comma + 1);
-  }
-  if (names.empty() || names.size() > kMostMetrics)
-    return fail(
-        ErrorCode::kInvalidArgument,
-        fmt::format("metrics names 1 to {} metrics, joined by commas: temperature_c,power_draw_w", kMostMetrics),
-        "metrics");
-  return names;
-}
-
-Result<Time> read_time(const Request& request, const std::string& name, Time otherwise) {
-  const auto text = request.query_value(name);
-  if (!text) return otherwise;
-  const auto time = parse_rfc3339(*text);
-  if (!time) return fail(ErrorCode::kInvalidArgument, name + " takes a time like 2026-01-15T09:42:17Z", name);
-  return *time;
-}
-
 Result<SeriesQuery> read_query(const Request& request, Time now) {
   SeriesQuery query;
-  auto metrics = read_metrics(request.query_value("metrics").value_or(""));
+  auto metrics = read_metrics(request);
   if (!metrics) return fail(metrics.error());
   query.metrics = std::move(*metrics);
-  const auto to = read_time(request, "to", now);
-  if (!to) return fail(to.error());
-  const auto from = read_time(request, "from", *to - std::chrono::hours(1));
-  if (!from) return fail(from.error());
-  if (*from >= *to) return fail(ErrorCode::kInvalidArgument, "from must lie before to", "from");
+  const auto range = read_range(request, {now - std::chrono::hours(1), now});
+  if (!range) return fail(range.error());
   const auto step = query_integer(request, "step_s", 0, 0, 86400);
   if (!step) return fail(step.error());
   constexpr std::int64_t kMostPoints = 20000;
-  if (*step > 0 && (*to - *from) / std::chrono::seconds(*step) > kMostPoints)
+  if (*step > 0 && (range->to - range->from) / std::chrono::seconds(*step) > kMostPoints)
     return fail(ErrorCode::kInvalidArgument,
                 fmt::format("more than {} steps; give a larger step_s, or 0 to let the server choose", kMostPoints),
                 "step_s");
-  query.from = *from;
-  query.to = *to;
+  query.from = range->from;
+  query.to = range->to;
   query.step = std::chrono::seconds(*step);
   return query;
 }
@@ -116,6 +75,7 @@ Response query_metrics(Context& context, const Request& request) {
 }  // namespace
 
 void add_history_routes(http::Server& server, Context& context) {
+  add_group_history_routes(server, context);
   server.route("GET", "/api/v1/metrics/query", http::Access::kRead, http::Run::kWorker,
                [&context](const Request& request) { return query_metrics(context, request); });
 }

@@ -28,20 +28,25 @@ std::vector<JobState> states_of_word(const std::string& word) {
   return states;
 }
 
-Result<std::vector<JobState>> parse_states(const std::string& text) {
-  std::set<JobState> states;
+// Labels of "team=vision,run=7"; all of them.
+Result<std::map<std::string, std::string>> parse_labels(const std::string& text) {
+  std::map<std::string, std::string> labels;
   std::string rest = text;
   while (!rest.empty()) {
-    const std::size_t comma = rest.find(',');
-    const std::string word = rest.substr(0, comma);
-    const auto found = states_of_word(word);
-    if (found.empty())
-      return fail(ErrorCode::kInvalidArgument,
-                  "state is waiting, running, finished or a state like PENDING; several joined by commas", "state");
-    states.insert(found.begin(), found.end());
+    const std::size_t comma = rest.find(','), equals = rest.find('=');
+    if (equals == std::string::npos || equals == 0 || equals > comma || labels.size() == 32)
+      return fail(ErrorCode::kInvalidArgument, "label is KEY=VALUE; at most 32 of them, joined by commas", "label");
+    labels[rest.substr(0, equals)] = rest.substr(equals + 1, comma == std::string::npos ? comma : comma - equals - 1);
     rest = comma == std::string::npos ? "" : rest.substr(comma + 1);
   }
-  return std::vector<JobState>(states.begin(), states.end());
+  return labels;
+}
+
+bool has_labels(const Job& job, const std::map<std::string, std::string>& labels) {
+  return std::all_of(labels.begin(), labels.end(), [&](const auto& label) {
+    const auto found = job.spec.labels.find(label.first);
+    return found != job.spec.labels.end() && found->second == label.second;
+  });
 }
 
 bool matches(const Job& job, const JobQuery& query) {
@@ -49,7 +54,7 @@ bool matches(const Job& job, const JobQuery& query) {
       query.states.empty() || std::find(query.states.begin(), query.states.end(), job.state) != query.states.end();
   return state && (query.user.empty() || job.user == query.user) &&
          (query.name.empty() || job.spec.name == query.name) && (query.queue.empty() || job.queue == query.queue) &&
-         (query.array.empty() || job.array_parent.str() == query.array) &&
+         has_labels(job, query.labels) && (query.array.empty() || job.array_parent.str() == query.array) &&
          (query.before_id.empty() || job.id.str() < query.before_id) &&
          (!query.since || job.submitted_at >= *query.since) && (!query.until || job.submitted_at < *query.until);
 }
@@ -81,7 +86,7 @@ Result<std::vector<std::shared_ptr<const Job>>> find_jobs(Context& context, cons
 // Of the filters alone, so that a token goes with one list.
 std::string filter_mark(const Request& request) {
   std::string text;
-  for (const char* name : {"state", "user", "name", "queue", "since", "until"})
+  for (const char* name : {"state", "user", "name", "queue", "label", "since", "until"})
     text += request.query_value(name).value_or("") + "\n";
   return http::sha256_hex(text).substr(0, 8);
 }
@@ -109,21 +114,17 @@ Result<JobQuery> read_job_query(const Request& request) {
   query.user = request.query_value("user").value_or("");
   query.name = request.query_value("name").value_or("");
   query.queue = request.query_value("queue").value_or("");
-  for (const auto& [name, field] : {std::pair("since", &query.since), std::pair("until", &query.until)}) {
-    const auto text = request.query_value(name);
-    if (!text) continue;
-    const auto time = parse_rfc3339(*text);
-    if (!time)
-      return fail(ErrorCode::kInvalidArgument, std::string(name) + " takes a time like 2026-01-15T09:42:17Z", name);
-    *field = *time;
-  }
+  auto labels = parse_labels(request.query_value("label").value_or(""));
+  if (!labels) return fail(labels.error());
+  query.labels = std::move(*labels);
+  AETHER_TRY(read_since_until(request, query.since, query.until));
   AETHER_TRY(read_page(request, query));
   return query;
 }
 
 Response list_jobs(Context& context, const Request& request) {
   if (auto refusal =
-          refuse_unknown_query(request, {"state", "user", "name", "queue", "since", "until", "limit", "page_token"}))
+          refuse_unknown_query(request, {"state", "user", "name", "queue", "label", "since", "until", "limit", "page_token"}))
     return *refusal;
   const auto query = read_job_query(request);
   if (!query) return bad_parameter(query.error().field, query.error().message, request);
@@ -210,6 +211,34 @@ Response show_array(Context& context, const Request& request) {
 }
 
 }  // namespace
+
+Result<std::vector<JobState>> parse_states(const std::string& text) {
+  std::set<JobState> states;
+  std::string rest = text;
+  while (!rest.empty()) {
+    const std::size_t comma = rest.find(',');
+    const std::string word = rest.substr(0, comma);
+    const auto found = states_of_word(word);
+    if (found.empty())
+      return fail(ErrorCode::kInvalidArgument,
+                  "state is waiting, running, finished or a state like PENDING; several joined by commas", "state");
+    states.insert(found.begin(), found.end());
+    rest = comma == std::string::npos ? "" : rest.substr(comma + 1);
+  }
+  return std::vector<JobState>(states.begin(), states.end());
+}
+
+Result<void> read_since_until(const Request& request, std::optional<Time>& since, std::optional<Time>& until) {
+  for (const auto& [name, field] : {std::pair("since", &since), std::pair("until", &until)}) {
+    const auto text = request.query_value(name);
+    if (!text) continue;
+    const auto time = parse_rfc3339(*text);
+    if (!time)
+      return fail(ErrorCode::kInvalidArgument, std::string(name) + " takes a time like 2026-01-15T09:42:17Z", name);
+    *field = *time;
+  }
+  return {};
+}
 
 Response no_job(const Error& error, const Request& request) {
   return http::problem(error, request, "aether queue --all  lists the jobs");

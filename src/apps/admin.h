@@ -1,6 +1,7 @@
 #pragma once
-// Commands that look at or prepare this machine: train, doctor, config.
+// Commands that look at or prepare this machine: train, doctor, config, backup, restore.
 #include <cstdint>
+#include <string>
 
 #include "config/settings.h"
 
@@ -14,8 +15,16 @@ struct TrainArguments {
 };
 int train(const LoadedSettings& loaded, const TrainArguments& arguments);
 
-// 0 when every check passes, 1 when one fails. Each failed check names its remedy.
-int doctor(const LoadedSettings& loaded, bool as_json);
+// One line for each check: ok, warn or fail, and the next step where there is one to take. 0 unless one fails, then 1.
+struct DoctorArguments {
+  bool as_json = false;
+  bool full = false;  // reads through all of a large history
+};
+int doctor(const LoadedSettings& loaded, const DoctorArguments& arguments);
+
+// A copy of the store while it is in use. `target` empty: a new directory below <state dir>/backups.
+int backup(const LoadedSettings& loaded, const std::string& target, bool as_json);
+int restore(const LoadedSettings& loaded, const std::string& from, bool as_json);
 
 int config(const LoadedSettings& loaded, bool show, bool as_json);
 

@@ -11,6 +11,7 @@
 #include <CLI/App.hpp>
 #include <CLI/Config.hpp>
 #include <CLI/Formatter.hpp>
+#include <CLI/Validators.hpp>
 
 #include "apps/admin.h"
 #include "apps/replay_commands.h"
@@ -45,6 +46,13 @@ int with_settings(const SettingFlags& flags, const std::function<int(const aethe
   if (loaded) return action(*loaded);
   std::fprintf(stderr, "aether: %s\n", loaded.error().message.c_str());
   return 78;
+}
+
+void add_output_flags(CLI::App& command, bool& as_json) {
+  command.add_flag("--json", as_json, "as JSON");
+  command.add_option_function<std::string>("-o,--output", [&as_json](const std::string& format) { as_json = format == "json"; }, "table or json")
+      ->type_name("FORMAT")
+      ->check(CLI::IsMember({"table", "json"}));
 }
 
 void add_service(CLI::App& app, const char* name, const char* help, Role role, SettingFlags& flags, ServeOptions& options,
@@ -101,14 +109,30 @@ int main(int argc, char** argv) {
     exit_code = with_settings(flags, [&](const auto& loaded) { return aether::apps::train(loaded, train_arguments); });
   });
 
-  CLI::App* doctor = app.add_subcommand("doctor", "check this machine and the running services");
+  CLI::App* doctor = app.add_subcommand("doctor", "check this machine, the store and the running services");
   doctor->group("Services");
   flags.add_to(*doctor);
-  bool doctor_json = false;
-  doctor->add_flag("--json", doctor_json, "as JSON");
+  aether::apps::DoctorArguments doctor_arguments;
+  add_output_flags(*doctor, doctor_arguments.as_json);
+  doctor->add_flag("--full", doctor_arguments.full, "read through all of a large history too");
   doctor->callback([&] {
-    exit_code = with_settings(flags, [&](const auto& loaded) { return aether::apps::doctor(loaded, doctor_json); });
+    exit_code = with_settings(flags, [&](const auto& loaded) { return aether::apps::doctor(loaded, doctor_arguments); });
   });
+
+  std::string backup_path;
+  bool backup_json = false;
+  CLI::App* backup = app.add_subcommand("backup", "copy the store while it is in use");
+  CLI::App* restore = app.add_subcommand("restore", "put a backup in the place of the store, which is kept beside it");
+  backup->add_option("directory", backup_path, "a new directory (default: one below the state directory's backups)")->type_name("DIR");
+  restore->add_option("directory", backup_path, "what `aether backup` made")->type_name("DIR")->required();
+  for (const auto& [verb, action] : {std::pair(backup, &aether::apps::backup), std::pair(restore, &aether::apps::restore)}) {
+    verb->group("Services");
+    flags.add_to(*verb);
+    add_output_flags(*verb, backup_json);
+    verb->callback([&, action = action] {
+      exit_code = with_settings(flags, [&](const auto& loaded) { return action(loaded, backup_path, backup_json); });
+    });
+  }
 
   CLI::App* config = app.add_subcommand("config", "the settings in force");
   config->group("Services");

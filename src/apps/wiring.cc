@@ -10,11 +10,16 @@
 #include "predictor/http/http_predictor.h"
 #include "predictor/xgboost/train.h"
 #include "predictor/xgboost/xgboost_predictor.h"
+#include "store/postgres/postgres_inspect.h"
 #include "store/postgres/postgres_store.h"
+#include "store/sqlite/sqlite_backup.h"
+#include "store/sqlite/sqlite_inspect.h"
 #include "store/sqlite/sqlite_store.h"
 
 namespace aether::apps {
 namespace {
+
+std::string store_directory(const Settings& settings) { return settings.state_dir + "/store"; }
 
 store::Retention retention_of(const Settings& settings) {
   store::Retention retention;
@@ -35,8 +40,25 @@ Result<std::unique_ptr<Bus>> sign_commands(const Settings& settings, Bus& bus) {
 }
 
 Result<std::unique_ptr<Store>> open_store(const Settings& settings) {
-  if (settings.database_url.empty()) return SqliteStore::open({settings.state_dir + "/store", retention_of(settings)});
+  if (settings.database_url.empty()) return SqliteStore::open({store_directory(settings), retention_of(settings)});
   return PostgresStore::open({settings.database_url, retention_of(settings)});
+}
+
+Result<store::BackupSummary> back_up_store(const Settings& settings, const std::string& target) {
+  if (settings.database_url.empty()) return store::back_up_sqlite(store_directory(settings), target);
+  return fail(ErrorCode::kUnsupported,
+              fmt::format("the store is PostgreSQL, which is backed up by its own tool while Aether runs:  pg_dump --format=custom --file={} \"$DATABASE_URL\"", target));
+}
+
+Result<store::BackupSummary> restore_store(const Settings& settings, const std::string& backup, const Clock& clock) {
+  if (settings.database_url.empty()) return store::restore_sqlite(backup, store_directory(settings), clock.now());
+  return fail(ErrorCode::kUnsupported,
+              fmt::format("the store is PostgreSQL; stop Aether, and put the dump into an empty database:  pg_restore --no-owner --dbname=\"$DATABASE_URL\" {}", backup));
+}
+
+std::vector<store::Finding> inspect_store(const Settings& settings, bool reads_everything) {
+  if (!settings.database_url.empty()) return store::inspect_postgres(settings.database_url);
+  return store::inspect_sqlite(store_directory(settings), reads_everything ? store::Depth::kEverything : store::Depth::kQuick);
 }
 
 Result<std::unique_ptr<Predictor>> open_model(const Settings& settings, const Clock& clock) {

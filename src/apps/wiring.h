@@ -4,6 +4,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/clock.h"
 #include "base/result.h"
@@ -11,6 +12,7 @@
 #include "carbon/carbon_source.h"
 #include "config/settings.h"
 #include "predictor/predictor.h"
+#include "store/inspection.h"
 #include "store/store.h"
 
 namespace aether::apps {
@@ -21,6 +23,11 @@ Result<std::unique_ptr<Bus>> open_embedded_bus();
 Result<std::unique_ptr<Bus>> sign_commands(const Settings& settings, Bus& bus);
 
 Result<std::unique_ptr<Store>> open_store(const Settings& settings);
+// Works beside a running orchestrator. kUnsupported for PostgreSQL: the message holds its own command.
+Result<store::BackupSummary> back_up_store(const Settings& settings, const std::string& target);
+// kConflict while an orchestrator holds the store.
+Result<store::BackupSummary> restore_store(const Settings& settings, const std::string& backup, const Clock& clock);
+std::vector<store::Finding> inspect_store(const Settings& settings, bool reads_everything);
 
 // The AI core's model in this process; trained on synthetic data at the first start.
 Result<std::unique_ptr<Predictor>> open_model(const Settings& settings, const Clock& clock);

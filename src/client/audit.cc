@@ -31,8 +31,11 @@ Outcome<std::vector<AuditLine>> lines_behind(Context& context, std::int64_t afte
 
 }  // namespace
 
-Outcome<int> audit(Context& context, int limit) {
-  const auto page = context.get(fmt::format("/api/v1/audit?limit={}", std::clamp(limit, 1, kPage)));
+Outcome<int> audit(Context& context, const AuditFlags& flags) {
+  const auto times = since_until_query(flags.past, context.now());
+  if (!times) return failed(times.error());
+  const auto page = context.get(fmt::format("/api/v1/audit?limit={}{}{}{}{}", std::clamp(flags.limit, 1, kPage), query_part("actor", flags.actor),
+                                            query_part("action", flags.action), query_part("target", flags.target), *times));
   if (!page) return failed(page.error());
   if (context.output() == Output::kJson) {
     context.print_last_body();

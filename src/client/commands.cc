@@ -36,9 +36,9 @@ class Registrar {
     app_.add_option("--state-dir", options.state_dir, "State directory of the orchestrator")
         ->envname("AETHER_STATE_DIR")
         ->type_name("DIR");
-    app_.add_option("-o,--output", options.output, "table, wide, json or name")
+    app_.add_option("-o,--output", options.output, "table, wide, json or name; csv of history and usage")
         ->type_name("FORMAT")
-        ->check(CLI::IsMember({"table", "wide", "json", "name"}));
+        ->check(CLI::IsMember({"table", "wide", "json", "csv", "name"}));
     app_.add_flag("--json", options.json, "The same as -o json: the API's object unchanged");
     app_.add_flag("--no-headers", options.no_headers, "Tables without their first line");
     app_.add_flag("--parsable", options.parsable, "Columns between |, or the bare id of what was submitted");
@@ -53,9 +53,11 @@ class Registrar {
     CLI::App* verb = app_.add_subcommand(name, description);
     verb->fallthrough();
     verb->callback(
-        [options = options_, action = std::move(action), &exit_code = exit_code_, &out = out_, &err = err_] {
+        [options = options_, name, action = std::move(action), &exit_code = exit_code_, &out = out_, &err = err_] {
           Context context(*options, out, err);
-          const auto code = action(context);
+          const bool no_csv = context.output() == Output::kCsv && name != "history" && name != "usage";
+          const auto code = no_csv ? failed(kUsage, name + " has no CSV", "--parsable  puts columns between |, -o json  prints all there is")
+                                   : action(context);
           if (!code) context.print_failure(code.error());
           exit_code = code ? *code : code.error().exit_code;
           out.flush();
@@ -131,6 +133,12 @@ void add_run_verbs(Registrar& verbs) {
       "Exit code: the job's own, 128 + n when signal n ended it, 143 when it was cancelled.");
 }
 
+void add_past_flags(CLI::App& verb, PastFlags& flags) {
+  verb.add_option("--last", flags.last, "So far back from --to, e.g. 2h or 30d")->type_name("DURATION");
+  verb.add_option("--from", flags.from, "From this time on, e.g. 08:00, yesterday, now-2h or 2026-01-15T09:00")->type_name("TIME");
+  verb.add_option("--to", flags.to, "Until before this time (default: now)")->type_name("TIME");
+}
+
 void add_look_verbs(Registrar& verbs) {
   const auto queue_flags = std::make_shared<QueueFlags>();
   CLI::App& queue_verb = verbs.add("queue", "Waiting and running jobs",
@@ -142,6 +150,9 @@ void add_look_verbs(Registrar& verbs) {
       ->type_name("STATES");
   queue_verb.add_option("--user", queue_flags->user, "Only this user's");
   queue_verb.add_option("--name", queue_flags->name, "Only of this name");
+  queue_verb.add_option("--label", queue_flags->labels, "Only with this label; may be repeated")
+      ->type_name("K=V")
+      ->allow_extra_args(false);
   queue_verb.add_option("--limit", queue_flags->limit, "At most so many (default 1000)")
       ->type_name("N")
       ->check(CLI::Range(1, 1'000'000));
@@ -178,6 +189,10 @@ void add_look_verbs(Registrar& verbs) {
       "events", "What happened", [event_flags](Context& context) { return events(context, *event_flags); });
   events_verb.add_flag("-f,--follow", event_flags->follow, "Go on with what happens");
   events_verb.add_option("--after", event_flags->after, "After this cursor")->type_name("CURSOR");
+  events_verb.add_option("--job", event_flags->job, "Only of this job")->type_name("JOB");
+  events_verb.add_option("--user", event_flags->user, "Only of this user's jobs");
+  events_verb.add_option("--state", event_flags->state, "Only of jobs that became this, e.g. finished or FAILED")->type_name("STATES");
+  add_past_flags(events_verb, event_flags->past);
   events_verb.add_option("--limit", event_flags->limit, "At most so many (default 100)")
       ->type_name("N")
       ->check(CLI::Range(1, 1000));
@@ -189,6 +204,43 @@ void add_look_verbs(Registrar& verbs) {
   top_verb.add_option("--sort", top_flags->sort, "u utilisation, t temperature, m memory, p power, n name")
       ->type_name("KEY");
   top_verb.add_option("--filter", top_flags->filter, "Only GPUs and jobs that hold this text")->type_name("TEXT");
+}
+
+void add_past_verbs(Registrar& verbs) {
+  const auto history_flags = std::make_shared<HistoryFlags>();
+  CLI::App& history_verb =
+      verbs.add("history", "What GPUs, nodes, jobs and the fleet were doing: aether history n1 --metric power_draw_w --last 2h",
+                [history_flags](Context& context) { return history(context, *history_flags); });
+  history_verb.add_option("what", history_flags->what, "fleet, or the name of a GPU, node or job")
+      ->type_name("SUBJECT")
+      ->required()
+      ->expected(1, 2);
+  history_verb.add_option("--metric", history_flags->metrics, "A reading, e.g. power_draw_w (default utilization_gpu); may be repeated")
+      ->type_name("METRIC")
+      ->allow_extra_args(false);
+  add_past_flags(history_verb, history_flags->past);
+  history_verb.add_option("--step", history_flags->step, "Length of one step (default: what gives at most 1000)")->type_name("DURATION");
+  history_verb.add_option("--agg", history_flags->aggregation, "mean, min, max, sum, last or p95; several joined by commas")
+      ->type_name("AGG");
+  history_verb.add_option("--by", history_flags->by, "One curve for each gpu, each node, or all together (the default)")
+      ->type_name("BY")
+      ->check(CLI::IsMember({"gpu", "node", "all"}));
+  history_verb.add_flag("--plot", history_flags->plot, "Draw also when the output is no terminal");
+  history_verb.footer("A name that fits several things: gpu NAME, node NAME, job NAME. Of a job only the time counts in which it\n"
+                      "held its GPUs. A terminal gets a curve, -o wide the numbers, -o csv and -o json everything. Across GPUs mean\n"
+                      "and sum are of their means, min and max of all readings; last and p95 need raw readings. A hole was not read.");
+
+  const auto usage_flags = std::make_shared<UsageFlags>();
+  CLI::App& usage_verb = verbs.add("usage", "GPU hours, energy and carbon of the last 30 days: aether usage --by job --user ada",
+                                   [usage_flags](Context& context) { return usage(context, *usage_flags); });
+  usage_verb.add_option("--by", usage_flags->by, "user (the default), job or queue")
+      ->type_name("WHOSE")
+      ->check(CLI::IsMember({"user", "job", "queue"}));
+  usage_verb.add_option("--user", usage_flags->user, "Only this user's");
+  usage_verb.add_option("--queue", usage_flags->queue, "Only of this queue");
+  add_past_flags(usage_verb, usage_flags->past);
+  usage_verb.footer("A GPU that several jobs share is divided among them in equal parts, hours and energy. Energy is the difference of\n"
+                    "the GPU's own counter, power over time where it has none; what was not read is not guessed.");
 }
 
 void add_act_verbs(Registrar& verbs) {
@@ -273,19 +325,19 @@ void add_admin_verbs(Registrar& verbs) {
   });
   forget.add_option("node", forget_flags->node, "Name of the node")->type_name("NODE")->required();
   forget.add_flag("--lost", forget_flags->lost, "Nothing runs there any more, for certain: its jobs end as NODE_FAIL");
-  struct AuditFlags {
-    std::string what = "list";
-    int limit = 100;
-  };
   const auto audit_flags = std::make_shared<AuditFlags>();
   CLI::App& audit_verb = verbs.add("audit", "Who ordered what; `aether audit verify` checks the log's seals",
                                    [audit_flags](Context& context) {
                                      return audit_flags->what == "verify" ? verify_audit(context)
-                                                                          : audit(context, audit_flags->limit);
+                                                                          : audit(context, *audit_flags);
                                    });
   audit_verb.add_option("what", audit_flags->what, "list or verify")
       ->type_name("WHAT")
       ->check(CLI::IsMember({"list", "verify"}));
+  audit_verb.add_option("--actor", audit_flags->actor, "Only what this one ordered")->type_name("WHO");
+  audit_verb.add_option("--action", audit_flags->action, "Only this, e.g. cancel")->type_name("ACTION");
+  audit_verb.add_option("--target", audit_flags->target, "Only what was done to this: the id of a job, a GPU's UUID, a node")->type_name("TARGET");
+  add_past_flags(audit_verb, audit_flags->past);
   audit_verb.add_option("--limit", audit_flags->limit, "At most so many of the newest (default 100)")
       ->type_name("N")
       ->check(CLI::Range(1, 1000));
@@ -341,6 +393,7 @@ void add_commands(CLI::App& app, int& exit_code, std::ostream& out, std::ostream
   app.require_subcommand(1);
   add_run_verbs(verbs);
   add_look_verbs(verbs);
+  add_past_verbs(verbs);
   add_act_verbs(verbs);
   add_admin_verbs(verbs);
 }

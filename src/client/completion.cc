@@ -5,6 +5,8 @@
 #include <CLI/CLI.hpp>
 #include <vector>
 
+#include "model/gpu.h"
+
 namespace aether::client {
 namespace {
 
@@ -62,12 +64,24 @@ std::string names_of(const std::vector<Switch>& switches) {
   return out;
 }
 
+std::string metric_words() {
+  std::string words;
+  for (const GpuMetric& metric : gpu_metrics()) words += (words.empty() ? "" : " ") + std::string(metric.name);
+  return words;
+}
+
 // What follows a switch or a verb, as a shell expression that prints words; empty = files.
 std::string words_for(const std::string& program, const std::string& type) {
   if (type.starts_with("JOB")) return fmt::format("$({} queue -o name --timeout 2s 2>/dev/null)", program);
   if (type.starts_with("GPU")) return fmt::format("$({} gpus -o name --timeout 2s 2>/dev/null)", program);
   if (type.starts_with("NODE")) return fmt::format("$({} nodes -o name --timeout 2s 2>/dev/null)", program);
-  if (type == "FORMAT") return "table wide json name";
+  if (type == "FORMAT") return "table wide json csv name";
+  if (type == "AGG") return "mean min max sum last p95";
+  if (type == "BY") return "gpu node all";
+  if (type == "WHOSE") return "user job queue";
+  if (type == "METRIC") return metric_words();
+  if (type == "SUBJECT")
+    return fmt::format("$(echo fleet; {0} gpus -o name --timeout 2s 2>/dev/null; {0} nodes -o name --timeout 2s 2>/dev/null)", program);
   if (type == "SHELL") return "bash zsh fish";
   if (type == "TYPE") return "training inference";
   if (type == "HOW") return "exclusive memory";

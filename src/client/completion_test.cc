@@ -55,6 +55,10 @@ TEST_F(Completion, BashOffersVerbsFlagsAndValues) {
   EXPECT_EQ(last, "--gpu-type --gpu-mem\nstatus 0");
   complete("aether queue -o w", 3);
   EXPECT_EQ(last, "wide\nstatus 0");
+  complete("aether history --agg p", 3);
+  EXPECT_EQ(last, "p95\nstatus 0");
+  complete("aether history --metric power_d", 3);
+  EXPECT_EQ(last, "power_draw_w\nstatus 0");
   complete("aether --json completion z", 3);
   EXPECT_EQ(last, "zsh\nstatus 0");
   complete("aether submit -- --gp", 3);
@@ -67,7 +71,8 @@ TEST_F(Completion, EveryScriptNamesEveryVerb) {
     for (const char* verb :
          {"submit", "run",  "queue",   "ls",     "show",   "why",     "logs",       "cancel",
           "wait",   "hold", "release", "gpus",   "nodes",  "drain",   "undrain",    "quarantine",
-          "clear",  "top",  "alerts",  "carbon", "events", "version", "completion", "token"})
+          "clear",  "top",  "alerts",  "carbon", "events", "version", "completion", "token",
+          "history", "usage"})
       EXPECT_THAT(script, testing::ContainsRegex(std::string("[^a-z]") + verb + "[^a-z]")) << shell;
   }
   EXPECT_EQ(run_aether(dir.path(), {"completion", "tcsh"}).exit_code, 2);

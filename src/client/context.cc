@@ -36,6 +36,7 @@ Context::~Context() = default;
 
 Output Context::output() const {
   if (options_.json || options_.output == "json") return Output::kJson;
+  if (options_.output == "csv") return Output::kCsv;
   if (options_.quiet) return Output::kId;
   if (options_.output == "name") return Output::kName;
   return options_.output == "wide" ? Output::kWide : Output::kTable;

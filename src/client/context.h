@@ -21,12 +21,12 @@ namespace aether::client {
 
 struct GlobalOptions {
   std::string server, token_file, state_dir;
-  std::string output = "table";  // table, wide, json, name
+  std::string output = "table";  // table, wide, json, csv, name
   std::string timeout;           // of one request; empty = 30 s
   bool parsable = false, json = false, no_headers = false, quiet = false, utc = false, no_color = false;
 };
 
-enum class Output { kTable, kWide, kJson, kName, kId };
+enum class Output { kTable, kWide, kJson, kCsv, kName, kId };
 
 class Context {
  public:

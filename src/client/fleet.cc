@@ -192,10 +192,14 @@ Outcome<int> version(Context& context) {
 Outcome<int> events(Context& context, const EventFlags& flags) {
   const InterruptGuard interrupts;
   std::string after = flags.after;
+  const auto times = since_until_query(flags.past, context.now());
+  if (!times) return failed(times.error());
+  const std::string filters =
+      query_part("job", flags.job) + query_part("user", flags.user) + query_part("state", flags.state) + *times;
   const bool wide = context.output() == Output::kWide;
   bool headers = !context.options().no_headers;
   while (true) {
-    std::string path = fmt::format("/api/v1/events?limit={}", std::clamp(flags.limit, 1, 1000));
+    std::string path = fmt::format("/api/v1/events?limit={}{}", std::clamp(flags.limit, 1, 1000), filters);
     if (!after.empty()) path += "&after=" + http::url_encode(after);
     const auto page = context.get(path);
     if (!page) return failed(page.error());

@@ -80,6 +80,9 @@ std::string queue_path(const QueueFlags& flags, const std::string& page_token) {
   if (!state.empty()) path += "&state=" + http::url_encode(state);
   if (!flags.user.empty()) path += "&user=" + http::url_encode(flags.user);
   if (!flags.name.empty()) path += "&name=" + http::url_encode(flags.name);
+  std::string labels;
+  for (const std::string& label : flags.labels) labels += (labels.empty() ? "" : ",") + label;
+  path += query_part("label", labels);
   if (!page_token.empty()) path += "&page_token=" + http::url_encode(page_token);
   return path;
 }

@@ -7,6 +7,7 @@
 
 #include "client/context.h"
 #include "client/job_spec_flags.h"
+#include "client/past.h"
 
 namespace aether::client {
 
@@ -15,6 +16,7 @@ namespace aether::client {
 struct QueueFlags {
   bool all = false, watch = false;
   std::string state, user, name;
+  std::vector<std::string> labels;  // KEY=VALUE
   int limit = 1000;
 };
 Outcome<int> queue(Context& context, const QueueFlags& flags);
@@ -93,7 +95,8 @@ Outcome<int> alerts(Context& context);
 Outcome<int> carbon(Context& context);
 Outcome<int> version(Context& context);
 struct EventFlags {
-  std::string after;
+  std::string after, job, user, state;
+  PastFlags past;
   int limit = 100;
   bool follow = false;
 };
@@ -104,9 +107,32 @@ Outcome<int> act_on(Context& context, const std::string& kind, const std::string
                     const std::string& action, const std::string& reason);
 // A node that never comes back; `lost`: also what it may still have been running.
 Outcome<int> forget_node(Context& context, const std::string& node, bool lost);
-Outcome<int> audit(Context& context, int limit);  // audit.cc
+struct AuditFlags {
+  std::string what = "list";  // or "verify"
+  std::string actor, action, target;
+  PastFlags past;
+  int limit = 100;
+};
+Outcome<int> audit(Context& context, const AuditFlags& flags);  // audit.cc
 Outcome<int> verify_audit(Context& context);
 Outcome<int> token(Context& context);
+
+// ---- the past (history.cc, usage.cc) ----
+
+struct HistoryFlags {
+  std::vector<std::string> what;  // "fleet", a name, or "gpu", "node", "job" and a name
+  std::vector<std::string> metrics;
+  std::string step, aggregation, by;
+  PastFlags past;
+  bool plot = false;  // also when the output is no terminal
+};
+Outcome<int> history(Context& context, const HistoryFlags& flags);
+
+struct UsageFlags {
+  std::string by = "user", user, queue;
+  PastFlags past;
+};
+Outcome<int> usage(Context& context, const UsageFlags& flags);
 
 struct TopFlags {
   bool once = false;

@@ -44,10 +44,14 @@ class FailingStore final : public Store {
     return store_->find_job_by_idempotency_key(user, key);
   }
   Result<std::vector<JobEvent>> job_events(const JobId& id) override { return store_->job_events(id); }
-  Result<std::vector<StoredEvent>> events(std::optional<std::int64_t> after, int limit) override {
-    return store_->events(after, limit);
+  Result<std::vector<StoredEvent>> events(const EventQuery& query) override { return store_->events(query); }
+  Result<std::vector<AuditLine>> audit(const AuditQuery& query) override { return store_->audit(query); }
+  Result<std::vector<AttemptRecord>> attempts(Time from, Time to) override { return store_->attempts(from, to); }
+  Result<GroupSeries> group_series(const GroupSeriesQuery& query) override { return store_->group_series(query); }
+  Result<std::vector<KnownGpu>> known_gpus() override { return store_->known_gpus(); }
+  Result<std::vector<std::optional<GpuEnergy>>> energy(const std::vector<GpuPart>& parts) override {
+    return store_->energy(parts);
   }
-  Result<std::vector<AuditLine>> audit(std::int64_t after, int limit) override { return store_->audit(after, limit); }
   Result<AuditLine> last_audit_line() override { return store_->last_audit_line(); }
   Result<PlacementRecord> placement(const JobId& id) override { return store_->placement(id); }
   Result<Series> series(const SeriesQuery& query) override { return store_->series(query); }

@@ -104,18 +104,18 @@ TEST_P(StoreContract, EventsOfAllJobsHaveAnOrderThatSurvives) {
   STORE_OK(store_->commit({PutJob{first}, event(first, "PENDING"), PutJob{second}, event(second, "HELD")}));
   STORE_OK(store_->commit({event(first, "CANCELLED")}));
   reopen();
-  auto all = store_->events(0, 10);
+  auto all = store_->events({.after = 0, .limit = 10});
   STORE_OK(all);
   ASSERT_EQ(all->size(), 3u);
   EXPECT_EQ((*all)[1].event.to, "HELD");
   EXPECT_EQ((*all)[1].number, 2);
   EXPECT_EQ((*all)[1].name, second.spec.name);
   EXPECT_LT((*all)[0].seq, (*all)[1].seq);
-  auto newest = store_->events({}, 2);
+  auto newest = store_->events({.limit = 2});
   STORE_OK(newest);
   ASSERT_EQ(newest->size(), 2u);
   EXPECT_EQ((*newest)[0].seq, (*all)[1].seq);
-  auto rest = store_->events((*all)[1].seq, 10);
+  auto rest = store_->events({.after = (*all)[1].seq, .limit = 10});
   STORE_OK(rest);
   ASSERT_EQ(rest->size(), 1u);
   EXPECT_EQ((*rest)[0].event.to, "CANCELLED");
@@ -213,13 +213,13 @@ TEST_P(StoreContract, AuditLinesAreSealedInTheirOrderAndStayAsTheyWere) {
   EXPECT_FALSE(store_->commit({record(4), PutAllocation{GpuUuid("GPU-a"), 0, {JobId("j"), 1}, 0},
                                PutAllocation{GpuUuid("GPU-a"), 0, {JobId("k"), 1}, 0}}));
   STORE_OK(store_->commit({record(5)}));
-  auto lines = store_->audit(0, 100);
+  auto lines = store_->audit({.after = 0});
   STORE_OK(lines);
   ASSERT_EQ(lines->size(), 4u) << "a line lives and dies with its transaction";
   EXPECT_TRUE(check_audit_chain({}, *lines));
   EXPECT_EQ((*lines)[3].record, record(5).record);
   EXPECT_EQ(*store_->last_audit_line(), lines->back());
-  auto page = store_->audit(1, 2);
+  auto page = store_->audit({.after = 1, .limit = 2});
   STORE_OK(page);
   ASSERT_EQ(page->size(), 2u);
   EXPECT_TRUE(check_audit_chain(lines->front(), *page));

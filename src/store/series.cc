@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "base/names.h"
 
@@ -82,16 +83,30 @@ Result<SeriesPlan> plan_series(const SeriesQuery& query, Time raw_from, Time min
   return plan;
 }
 
-SeriesBuilder::SeriesBuilder(const SeriesPlan& plan, const std::vector<std::string>& metrics)
-    : plan_(plan), metrics_(metrics), cells_(plan.points * metrics.size()) {}
+// Rounding may carry a mean of equal values out of [min, max] by one bit.
+double SeriesBuilder::Cell::mean() const { return std::clamp(weighted_sum / static_cast<double>(count), min, max); }
+
+SeriesBuilder::SeriesBuilder(const SeriesPlan& plan, const std::vector<std::string>& metrics, Keep keep)
+    : plan_(plan),
+      metrics_(metrics),
+      cells_(plan.points * metrics.size()),
+      readings_(keep == Keep::kReadings ? cells_.size() : 0) {}
 
 void SeriesBuilder::add(Time time, std::size_t metric, const Aggregate& aggregate) {
-  if (time < plan_.first || time >= plan_.end() || aggregate.count <= 0) return;
-  Cell& cell = cells_[metric * plan_.points + static_cast<std::size_t>((time - plan_.first) / plan_.step)];
+  if (time < plan_.first || time >= plan_.end() || aggregate.count <= 0 || !std::isfinite(aggregate.mean)) return;
+  const std::size_t index = metric * plan_.points + static_cast<std::size_t>((time - plan_.first) / plan_.step);
+  Cell& cell = cells_[index];
   cell.min = cell.count == 0 ? aggregate.min : std::min(cell.min, aggregate.min);
   cell.max = cell.count == 0 ? aggregate.max : std::max(cell.max, aggregate.max);
+  if (cell.count == 0 || time >= cell.last_time) cell.last = aggregate.mean, cell.last_time = time;
   cell.weighted_sum += aggregate.mean * static_cast<double>(aggregate.count);
   cell.count += aggregate.count;
+  if (!readings_.empty()) readings_[index].push_back(aggregate.mean);
+}
+
+void SeriesBuilder::clear() {
+  std::fill(cells_.begin(), cells_.end(), Cell());
+  for (auto& values : readings_) values.clear();
 }
 
 Series SeriesBuilder::finish() && {
@@ -108,8 +123,7 @@ Series SeriesBuilder::finish() && {
     for (std::size_t i = 0; i < plan_.points; ++i) {
       const Cell& cell = cells_[metric * plan_.points + i];
       if (cell.count == 0) continue;
-      // Rounding may carry a mean of equal values out of [min, max] by one bit.
-      column.mean[i] = std::clamp(cell.weighted_sum / static_cast<double>(cell.count), cell.min, cell.max);
+      column.mean[i] = cell.mean();
       column.min[i] = cell.min;
       column.max[i] = cell.max;
     }

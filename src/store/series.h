@@ -33,24 +33,43 @@ Result<SeriesPlan> plan_series(const SeriesQuery& query, Time raw_from, Time min
 struct Aggregate {
   double mean = 0, min = 0, max = 0;
   std::int64_t count = 0;
+  Duration length{0};  // of the rollup
 };
 
-class SeriesBuilder {
+// Whoever takes what was stored, in order of time.
+class ReadingSink {
  public:
+  virtual ~ReadingSink() = default;
+  // `metric` is an index into the list that was asked for.
+  virtual void add(Time time, std::size_t metric, const Aggregate& aggregate) = 0;
+};
+
+class SeriesBuilder final : public ReadingSink {
+ public:
+  enum class Keep { kAggregates, kReadings };
+  struct Cell {
+    double weighted_sum = 0, min = 0, max = 0, last = 0;
+    std::int64_t count = 0;
+    Time last_time;
+    double mean() const;  // with a count above 0
+  };
   // `metrics` are names of gpu_metrics().
-  SeriesBuilder(const SeriesPlan& plan, const std::vector<std::string>& metrics);
+  SeriesBuilder(const SeriesPlan& plan, const std::vector<std::string>& metrics, Keep keep = Keep::kAggregates);
   // `time` outside the plan's range is ignored; `metric` is an index into the list above.
-  void add(Time time, std::size_t metric, const Aggregate& aggregate);
+  void add(Time time, std::size_t metric, const Aggregate& aggregate) override;
   Series finish() &&;
+  const Cell& cell(std::size_t metric, std::size_t step) const { return cells_[metric * plan_.points + step]; }
+  // Every value that was added, with Keep::kReadings.
+  const std::vector<double>& readings(std::size_t metric, std::size_t step) const {
+    return readings_[metric * plan_.points + step];
+  }
+  void clear();  // for the next GPU
 
  private:
-  struct Cell {
-    double weighted_sum = 0, min = 0, max = 0;
-    std::int64_t count = 0;
-  };
   SeriesPlan plan_;
   std::vector<std::string> metrics_;
-  std::vector<Cell> cells_;  // [metric][step]
+  std::vector<Cell> cells_;                    // [metric][step]
+  std::vector<std::vector<double>> readings_;  // the same
 };
 
 }  // namespace aether::store

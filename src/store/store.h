@@ -73,6 +73,7 @@ struct JobQuery {
   std::string user, name, queue;  // empty = all
   std::string array;              // id of an array's first task: only that array's tasks
   std::optional<int> array_index;
+  std::map<std::string, std::string> labels;  // all of them
   std::optional<Time> since, until;
   int limit = 100;                // 1..1000
   std::string before_id;          // ULID of the last row of the page before; newest first
@@ -84,6 +85,40 @@ struct StoredEvent {
   JobEvent event;
   std::int64_t number = 0;  // of the job, with its name and user
   std::string name, user;
+};
+
+// Empty and absent fields ask for everything.
+struct EventQuery {
+  std::optional<std::int64_t> after = {};  // oldest first from behind this one; without it the newest
+  std::string job = {}, user = {};         // the job's id
+  std::vector<JobState> states = {};       // that were entered
+  std::optional<Time> since = {}, until = {};  // [since, until)
+  int limit = 100;                         // 1..1000
+};
+struct AuditQuery {
+  std::optional<std::int64_t> after = {};  // as in EventQuery
+  std::string actor = {}, action = {}, target = {};
+  std::optional<Time> since = {}, until = {};
+  int limit = 100;                         // 1..1000
+};
+
+// An attempt that ran, and whose it was.
+struct AttemptRecord {
+  Attempt attempt;
+  std::int64_t number = 0;  // of the job
+  std::string user, queue, name;
+  friend bool operator==(const AttemptRecord&, const AttemptRecord&) = default;
+};
+inline constexpr std::size_t kMaxAttemptsRead = 200'000;
+
+struct GpuPart {
+  GpuUuid gpu_uuid;
+  Time from, to;
+};
+// What its readings say; the rest of the part was not measured.
+struct GpuEnergy {
+  double energy_j = 0;
+  Duration covered{0};
 };
 
 struct SeriesQuery {
@@ -100,6 +135,52 @@ struct Series {
   std::string level;                 // "raw", "1m", "1h": where the values were read
   std::vector<Time> times;           // start of each step that lies in the range, ascending, no holes left out
   std::map<std::string, SeriesColumn> columns;  // all as long as `times`; absent = no sample in that step
+};
+
+// A GPU as the history knows it, also when it has left the fleet.
+struct KnownGpu {
+  GpuUuid gpu_uuid;
+  NodeId node;
+  int gpu_index = 0;
+  std::string gpu_name;
+  friend bool operator==(const KnownGpu&, const KnownGpu&) = default;
+};
+
+// What a group of GPUs is asked for in each step. With m the mean of one GPU's readings in the step:
+enum class Statistic {
+  kMean,  // the mean of m over the GPUs that were read
+  kMin,   // the lowest reading of any GPU
+  kMax,
+  kSum,   // the sum of m over the GPUs that were read
+  kLast,  // the mean over the GPUs of each one's last reading; raw readings only
+  kP95,   // of all readings of the group, by nearest rank; raw readings only
+};
+std::string_view to_string(Statistic statistic);  // "mean", "p95"
+std::optional<Statistic> parse_statistic(std::string_view text);
+
+// One GPU's readings in [from, to) count for group number `group`.
+struct SeriesMember {
+  GpuUuid gpu_uuid;
+  std::size_t group = 0;
+  Time from, to;
+};
+struct GroupSeriesQuery {
+  std::vector<SeriesMember> members;
+  std::size_t groups = 1;
+  std::vector<std::string> metrics;  // names of gpu_metrics()
+  std::vector<Statistic> statistics;
+  Time from, to;                     // [from, to)
+  std::chrono::seconds step{0};      // 0 = the store chooses
+};
+struct GroupColumn {
+  std::vector<std::vector<std::optional<double>>> values;  // [statistic as asked][step]; absent = nobody was read
+  std::vector<std::uint32_t> gpus;                         // how many GPUs were read in each step
+};
+struct GroupSeries {
+  std::chrono::seconds step{0};
+  std::string level;        // as in Series
+  std::vector<Time> times;  // start of each step, ascending, no holes left out
+  std::vector<std::map<std::string, GroupColumn>> groups;
 };
 
 struct StoreInfo {
@@ -133,13 +214,19 @@ class Store {
   virtual Result<Job> find_job_by_number(std::int64_t number) = 0;
   virtual Result<std::optional<Job>> find_job_by_idempotency_key(const std::string& user, const std::string& key) = 0;
   virtual Result<std::vector<JobEvent>> job_events(const JobId& id) = 0;
-  // Of all jobs, oldest first: behind `after`, or the newest without it. limit: 1..1000.
-  virtual Result<std::vector<StoredEvent>> events(std::optional<std::int64_t> after, int limit) = 0;
-  // The audit log behind line `after`, oldest first. limit: 1..1000.
-  virtual Result<std::vector<AuditLine>> audit(std::int64_t after, int limit) = 0;
+  virtual Result<std::vector<StoredEvent>> events(const EventQuery& query) = 0;    // of all jobs, oldest first
+  virtual Result<std::vector<AuditLine>> audit(const AuditQuery& query) = 0;       // oldest first
+  // Of all jobs, those that had a process in [from, to), by start. kInvalidArgument above kMaxAttemptsRead.
+  virtual Result<std::vector<AttemptRecord>> attempts(Time from, Time to) = 0;
   virtual Result<AuditLine> last_audit_line() = 0;  // the empty one when there is none
   virtual Result<PlacementRecord> placement(const JobId& id) = 0;
   virtual Result<Series> series(const SeriesQuery& query) = 0;
+  // Of many GPUs in one look. kInvalidArgument also when it would read too much: the message says what to ask instead.
+  virtual Result<GroupSeries> group_series(const GroupSeriesQuery& query) = 0;
+  virtual Result<std::vector<KnownGpu>> known_gpus() = 0;  // by node and index
+  // One answer for each part: the energy counter's differences, power over time where there is no counter, absent where
+  // neither was read. Arithmetic: carbon/reading_energy.h.
+  virtual Result<std::vector<std::optional<GpuEnergy>>> energy(const std::vector<GpuPart>& parts) = 0;
   virtual Result<std::vector<GpuSample>> latest_samples() = 0;  // newest sample of each GPU
   virtual Result<std::uint64_t> count_samples() = 0;
 

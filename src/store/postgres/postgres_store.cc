@@ -7,6 +7,8 @@
 #include "store/postgres/sample_tables.h"
 #include "store/postgres/writer_lock.h"
 #include "store/sql/connection_pool.h"
+#include "store/sql/energy_queries.h"
+#include "store/sql/history_queries.h"
 #include "store/sql/job_tables.h"
 #include "store/sql/maintenance.h"
 
@@ -105,7 +107,7 @@ class OpenPostgresStore final : public PostgresStore {
 
   Result<std::vector<Job>> find_jobs(const JobQuery& query) override {
     return store::read_value<std::vector<Job>>(
-        readers_, [&](SqlConnection& connection) { return store::find_jobs(connection, query); });
+        readers_, [&](SqlConnection& connection) { return store::find_jobs(connection, Dialect::kPostgres, query); });
   }
   Result<Job> find_job(const JobId& id) override {
     return store::found_or(
@@ -129,13 +131,13 @@ class OpenPostgresStore final : public PostgresStore {
     return store::read_value<std::vector<JobEvent>>(
         readers_, [&](SqlConnection& connection) { return store::job_events(connection, id); });
   }
-  Result<std::vector<StoredEvent>> events(std::optional<std::int64_t> after, int limit) override {
+  Result<std::vector<StoredEvent>> events(const EventQuery& query) override {
     return store::read_value<std::vector<StoredEvent>>(
-        readers_, [&](SqlConnection& connection) { return store::all_events(connection, after, limit); });
+        readers_, [&](SqlConnection& connection) { return store::find_events(connection, query); });
   }
-  Result<std::vector<AuditLine>> audit(std::int64_t after, int limit) override {
+  Result<std::vector<AuditLine>> audit(const AuditQuery& query) override {
     return store::read_value<std::vector<AuditLine>>(
-        readers_, [&](SqlConnection& connection) { return store::audit_lines(connection, after, limit); });
+        readers_, [&](SqlConnection& connection) { return store::find_audit_lines(connection, query); });
   }
   Result<AuditLine> last_audit_line() override {
     return store::read_value<AuditLine>(readers_, store::last_audit_line);
@@ -152,6 +154,24 @@ class OpenPostgresStore final : public PostgresStore {
       return store::read_series(connection, Dialect::kPostgres, query);
     });
   }
+  Result<GroupSeries> group_series(const GroupSeriesQuery& query) override {
+    return store::read_value<GroupSeries>(readers_, [&](SqlConnection& connection) {
+      return store::read_group_series(connection, Dialect::kPostgres, query);
+    });
+  }
+  Result<std::vector<std::optional<GpuEnergy>>> energy(const std::vector<GpuPart>& parts) override {
+    return store::read_value<std::vector<std::optional<GpuEnergy>>>(readers_, [&](SqlConnection& connection) {
+      return store::read_energy(connection, Dialect::kPostgres, parts);
+    });
+  }
+  Result<std::vector<AttemptRecord>> attempts(Time from, Time to) override {
+    return store::read_value<std::vector<AttemptRecord>>(
+        readers_, [&](SqlConnection& connection) { return store::read_attempts(connection, from, to); });
+  }
+  Result<std::vector<KnownGpu>> known_gpus() override {
+    return store::read_value<std::vector<KnownGpu>>(readers_, store::read_known_gpus);
+  }
+
   Result<std::vector<GpuSample>> latest_samples() override {
     return store::read_value<std::vector<GpuSample>>(readers_, store::newest_samples);
   }

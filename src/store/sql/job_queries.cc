@@ -118,7 +118,15 @@ struct Conditions {
   void add(const std::string& condition) { text += (text.empty() ? "WHERE " : " AND ") + condition; }
 };
 
-Conditions conditions(const JobQuery& query) {
+// Labels are part of the spec's JSON; any text may be a key.
+std::string label_sql(Dialect dialect, Conditions& where, const std::string& key, const std::string& value) {
+  if (dialect == Dialect::kPostgres)
+    return fmt::format("spec::json -> 'labels' ->> CAST({} AS TEXT) = {}", where.parameter(key), where.parameter(value));
+  return fmt::format("EXISTS (SELECT 1 FROM json_each(spec, '$.labels') AS label WHERE label.key = {} AND label.value = {})",
+                     where.parameter(key), where.parameter(value));
+}
+
+Conditions conditions(Dialect dialect, const JobQuery& query) {
   Conditions where;
   if (!query.states.empty()) {
     std::string list;
@@ -131,6 +139,10 @@ Conditions conditions(const JobQuery& query) {
   if (!query.queue.empty()) where.add("queue = " + where.parameter(query.queue));
   if (!query.array.empty()) where.add("array_parent = " + where.parameter(query.array));
   if (query.array_index) where.add("array_index = " + where.parameter(std::int64_t{*query.array_index}));
+  for (const auto& [key, value] : query.labels) {
+    const std::string condition = label_sql(dialect, where, key, value);
+    where.add(condition);
+  }
   if (query.since) where.add("submitted_at_us >= " + where.parameter(to_unix_us(*query.since)));
   if (query.until) where.add("submitted_at_us < " + where.parameter(to_unix_us(*query.until)));
   if (!query.before_id.empty()) where.add("id < " + where.parameter(query.before_id));
@@ -233,8 +245,8 @@ Result<StoredState> load_state(SqlConnection& connection) {
   return state;
 }
 
-Result<std::vector<Job>> find_jobs(SqlConnection& connection, const JobQuery& query) {
-  Conditions where = conditions(query);
+Result<std::vector<Job>> find_jobs(SqlConnection& connection, Dialect dialect, const JobQuery& query) {
+  Conditions where = conditions(dialect, query);
   const std::string limit = "LIMIT " + where.parameter(std::int64_t{std::clamp(query.limit, 1, kMaxPage)});
   return select_jobs(connection, where.text, "id DESC", limit, where.parameters);
 }
@@ -267,14 +279,37 @@ Result<std::vector<JobEvent>> job_events(SqlConnection& connection, const JobId&
   return events;
 }
 
-Result<std::vector<StoredEvent>> all_events(SqlConnection& connection, std::optional<std::int64_t> after, int limit) {
-  const std::int64_t most = std::clamp(limit, 1, kMaxPage);
+namespace {
+
+void add_times(Conditions& where, const std::optional<Time>& since, const std::optional<Time>& until) {
+  if (since) where.add("time_us >= " + where.parameter(to_unix_us(*since)));
+  if (until) where.add("time_us < " + where.parameter(to_unix_us(*until)));
+}
+
+// Behind `after` in order, or the newest without it; either way they come oldest first.
+std::string page_sql(Conditions& where, const char* order, std::optional<std::int64_t> after, int limit) {
+  if (after) where.add(std::string(order) + " > " + where.parameter(*after));
+  return fmt::format("{} ORDER BY {} {} LIMIT {}", where.text, order, after ? "ASC" : "DESC",
+                     where.parameter(std::int64_t{std::clamp(limit, 1, kMaxPage)}));
+}
+
+}  // namespace
+
+Result<std::vector<StoredEvent>> find_events(SqlConnection& connection, const EventQuery& query) {
+  Conditions where;
+  if (!query.job.empty()) where.add("job_id = " + where.parameter(query.job));
+  if (!query.user.empty()) where.add("\"user\" = " + where.parameter(query.user));
+  std::string states;
+  for (const JobState state : query.states)
+    states += (states.empty() ? "" : ", ") + where.parameter(std::string(to_string(state)));
+  if (!states.empty()) where.add("to_state IN (" + states + ")");
+  add_times(where, query.since, query.until);
+  const std::string page = page_sql(where, "seq", query.after, query.limit);
   auto found = connection.run(
-      fmt::format("SELECT job_id, time_us, from_state, to_state, actor, reason, epoch, attempt, e.seq, number, name, \"user\" "
-                  "FROM (SELECT * FROM job_events WHERE seq > $1 ORDER BY seq {} LIMIT $2) AS e "
-                  "JOIN jobs ON jobs.id = e.job_id ORDER BY e.seq",
-                  after ? "ASC" : "DESC"),
-      {after.value_or(0), most});
+      fmt::format("SELECT * FROM (SELECT job_id, time_us, from_state, to_state, actor, reason, epoch, attempt, seq, number, "
+                  "name, \"user\" FROM job_events JOIN jobs ON jobs.id = job_id {}) AS chosen ORDER BY seq",
+                  page),
+      where.parameters);
   if (!found) return fail(found.error());
   std::vector<StoredEvent> events;
   for (const SqlRow& row : found->rows)
@@ -293,10 +328,17 @@ AuditLine audit_line_of(const SqlRow& row) {
 
 }  // namespace
 
-Result<std::vector<AuditLine>> audit_lines(SqlConnection& connection, std::int64_t after, int limit) {
+Result<std::vector<AuditLine>> find_audit_lines(SqlConnection& connection, const AuditQuery& query) {
+  Conditions where;
+  if (!query.actor.empty()) where.add("actor = " + where.parameter(query.actor));
+  if (!query.action.empty()) where.add("action = " + where.parameter(query.action));
+  if (!query.target.empty()) where.add("target = " + where.parameter(query.target));
+  add_times(where, query.since, query.until);
+  const std::string page = page_sql(where, "seq", query.after, query.limit);
   auto found = connection.run(
-      "SELECT seq, time_us, actor, action, target, detail, hash FROM audit WHERE seq > $1 ORDER BY seq LIMIT $2",
-      {after, std::int64_t{std::clamp(limit, 1, kMaxPage)}});
+      fmt::format("SELECT * FROM (SELECT seq, time_us, actor, action, target, detail, hash FROM audit {}) AS chosen ORDER BY seq",
+                  page),
+      where.parameters);
   if (!found) return fail(found.error());
   std::vector<AuditLine> lines;
   for (const SqlRow& row : found->rows) lines.push_back(audit_line_of(row));

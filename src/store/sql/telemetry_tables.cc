@@ -26,7 +26,7 @@ struct Part {
 };
 
 Result<void> add_raw(SqlConnection& connection, Dialect dialect, std::int64_t gpu_id, Part part,
-                     const std::vector<std::string>& metrics, SeriesBuilder& builder) {
+                     const std::vector<std::string>& metrics, ReadingSink& sink) {
   if (part.from >= part.to) return {};
   std::string columns;
   for (const std::string& metric : metrics) columns += ", " + metric;
@@ -35,15 +35,16 @@ Result<void> add_raw(SqlConnection& connection, Dialect dialect, std::int64_t gp
   for (const SqlRow& row : found->rows) {
     const Time time = from_unix_us(row.integer(0));
     for (std::size_t i = 0; i < metrics.size(); ++i)
-      if (const auto value = row.optional_real(1 + i)) builder.add(time, i, {*value, *value, *value, 1});
+      if (const auto value = row.optional_real(1 + i)) sink.add(time, i, {*value, *value, *value, 1});
   }
   return dialect == Dialect::kSqlite ? add_blocks(connection, gpu_id, part.from, part.to, metrics, builder)
                                      : Result<void>();
 }
 
 Result<void> add_rollup(SqlConnection& connection, const char* table, std::int64_t gpu_id, Part part,
-                        const std::vector<std::string>& metrics, SeriesBuilder& builder) {
+                        const std::vector<std::string>& metrics, ReadingSink& sink) {
   if (part.from >= part.to) return {};
+  const Duration length(std::string_view(table) == "rollup_1h" ? kHourUs : kMinuteUs);
   std::string columns;
   for (const std::string& metric : metrics)
     columns += fmt::format(", {0}_mean, {0}_min, {0}_max, {0}_count", metric);
@@ -57,10 +58,9 @@ Result<void> add_rollup(SqlConnection& connection, const char* table, std::int64
       const std::size_t at = 2 + 4 * i;
       const auto mean = row.optional_real(at);
       if (!mean) continue;
-      builder.add(
-          from_unix_us(row.integer(0)), i,
-          {*mean, row.optional_real(at + 1).value_or(*mean), row.optional_real(at + 2).value_or(*mean),
-           row.optional_integer(at + 3).value_or(row.integer(1))});
+      sink.add(from_unix_us(row.integer(0)), i,
+               {*mean, row.optional_real(at + 1).value_or(*mean), row.optional_real(at + 2).value_or(*mean),
+                row.optional_integer(at + 3).value_or(row.integer(1)), length});
     }
   }
   return {};
@@ -162,6 +162,26 @@ Result<void> add_to_sample_count(SqlConnection& connection, std::int64_t change)
   return {};
 }
 
+// Each level answers for its whole steps up to where its rollups reach; the finer one for what is left on both sides.
+Result<void> add_stored(SqlConnection& connection, Dialect dialect, const TelemetryState& state, const SeriesSource& source,
+                        const std::vector<std::string>& metrics, ReadingSink& sink) {
+  if (source.from_us >= source.to_us) return {};
+  const bool hours = source.level == Level::kHour;
+  if (source.level == Level::kRaw)
+    return add_raw(connection, dialect, source.gpu_id, {source.from_us, source.to_us}, metrics, sink);
+  const std::int64_t unit = hours ? kHourUs : kMinuteUs;
+  const std::int64_t first = (source.from_us + unit - 1) / unit * unit;
+  const std::int64_t last = std::min(source.to_us / unit * unit, hours ? state.rolled_1h : state.rolled_1m);
+  SeriesSource finer = source;
+  finer.level = hours ? Level::kMinute : Level::kRaw;
+  if (first >= last) return add_stored(connection, dialect, state, finer, metrics, sink);
+  finer.to_us = first;
+  AETHER_TRY(add_stored(connection, dialect, state, finer, metrics, sink));
+  AETHER_TRY(add_rollup(connection, hours ? "rollup_1h" : "rollup_1m", source.gpu_id, {first, last}, metrics, sink));
+  finer.from_us = last, finer.to_us = source.to_us;
+  return add_stored(connection, dialect, state, finer, metrics, sink);
+}
+
 Result<Series> read_series(SqlConnection& connection, Dialect dialect, const SeriesQuery& query) {
   auto state = read_telemetry_state(connection);
   if (!state) return fail(state.error());
@@ -172,16 +192,8 @@ Result<Series> read_series(SqlConnection& connection, Dialect dialect, const Ser
   if (!gpu) return fail(gpu.error());
   if (gpu->rows.empty()) return std::move(builder).finish();
 
-  const std::int64_t id = gpu->rows.front().integer(0);
-  const Part all{to_unix_us(plan->first), to_unix_us(plan->end())};
-  // Each level answers for the time from where the coarser one ends.
-  const std::int64_t hours_to =
-      plan->level == Level::kHour ? std::clamp(state->rolled_1h, all.from, all.to) : all.from;
-  const std::int64_t minutes_to =
-      plan->level == Level::kRaw ? all.from : std::clamp(state->rolled_1m, hours_to, all.to);
-  AETHER_TRY(add_rollup(connection, "rollup_1h", id, {all.from, hours_to}, query.metrics, builder));
-  AETHER_TRY(add_rollup(connection, "rollup_1m", id, {hours_to, minutes_to}, query.metrics, builder));
-  AETHER_TRY(add_raw(connection, dialect, id, {minutes_to, all.to}, query.metrics, builder));
+  const SeriesSource source{gpu->rows.front().integer(0), to_unix_us(plan->first), to_unix_us(plan->end()), plan->level};
+  AETHER_TRY(add_stored(connection, dialect, *state, source, query.metrics, builder));
   return std::move(builder).finish();
 }
 

@@ -28,6 +28,16 @@ Result<TelemetryState> read_telemetry_state(SqlConnection& connection);
 Result<void> set_telemetry_state(SqlConnection& connection, const std::string& name, std::int64_t value);
 Result<void> add_to_sample_count(SqlConnection& connection, std::int64_t change);
 
+// Hands over what is stored of one GPU in [from_us, to_us), no coarser than `level`: rollups where they lie wholly inside,
+// raw readings at the edges and where no rollup is made yet. Ascending.
+struct SeriesSource {
+  std::int64_t gpu_id = 0;
+  std::int64_t from_us = 0, to_us = 0;
+  Level level = Level::kRaw;
+};
+Result<void> add_stored(SqlConnection& connection, Dialect dialect, const TelemetryState& state, const SeriesSource& source,
+                        const std::vector<std::string>& metrics, ReadingSink& sink);
+
 // Inside a read transaction, so that rollups and raw samples belong together.
 Result<Series> read_series(SqlConnection& connection, Dialect dialect, const SeriesQuery& query);
 

@@ -5,6 +5,8 @@
 
 #include "base/files.h"
 #include "store/sql/connection_pool.h"
+#include "store/sql/energy_queries.h"
+#include "store/sql/history_queries.h"
 #include "store/sql/job_tables.h"
 #include "store/sql/leadership.h"
 #include "store/sql/maintenance.h"
@@ -88,7 +90,7 @@ class OpenSqliteStore final : public SqliteStore {
 
   Result<std::vector<Job>> find_jobs(const JobQuery& query) override {
     return store::read_value<std::vector<Job>>(
-        job_readers_, [&](SqlConnection& connection) { return store::find_jobs(connection, query); });
+        job_readers_, [&](SqlConnection& connection) { return store::find_jobs(connection, Dialect::kSqlite, query); });
   }
   Result<Job> find_job(const JobId& id) override {
     return store::found_or(
@@ -113,13 +115,13 @@ class OpenSqliteStore final : public SqliteStore {
     return store::read_value<std::vector<JobEvent>>(
         job_readers_, [&](SqlConnection& connection) { return store::job_events(connection, id); });
   }
-  Result<std::vector<StoredEvent>> events(std::optional<std::int64_t> after, int limit) override {
+  Result<std::vector<StoredEvent>> events(const EventQuery& query) override {
     return store::read_value<std::vector<StoredEvent>>(
-        job_readers_, [&](SqlConnection& connection) { return store::all_events(connection, after, limit); });
+        job_readers_, [&](SqlConnection& connection) { return store::find_events(connection, query); });
   }
-  Result<std::vector<AuditLine>> audit(std::int64_t after, int limit) override {
+  Result<std::vector<AuditLine>> audit(const AuditQuery& query) override {
     return store::read_value<std::vector<AuditLine>>(
-        job_readers_, [&](SqlConnection& connection) { return store::audit_lines(connection, after, limit); });
+        job_readers_, [&](SqlConnection& connection) { return store::find_audit_lines(connection, query); });
   }
   Result<AuditLine> last_audit_line() override {
     return store::read_value<AuditLine>(job_readers_, store::last_audit_line);
@@ -135,6 +137,24 @@ class OpenSqliteStore final : public SqliteStore {
     return store::read_value<Series>(telemetry_readers_, [&](SqlConnection& connection) {
       return store::read_series(connection, Dialect::kSqlite, query);
     });
+  }
+
+  Result<GroupSeries> group_series(const GroupSeriesQuery& query) override {
+    return store::read_value<GroupSeries>(telemetry_readers_, [&](SqlConnection& connection) {
+      return store::read_group_series(connection, Dialect::kSqlite, query);
+    });
+  }
+  Result<std::vector<std::optional<GpuEnergy>>> energy(const std::vector<GpuPart>& parts) override {
+    return store::read_value<std::vector<std::optional<GpuEnergy>>>(telemetry_readers_, [&](SqlConnection& connection) {
+      return store::read_energy(connection, Dialect::kSqlite, parts);
+    });
+  }
+  Result<std::vector<AttemptRecord>> attempts(Time from, Time to) override {
+    return store::read_value<std::vector<AttemptRecord>>(
+        job_readers_, [&](SqlConnection& connection) { return store::read_attempts(connection, from, to); });
+  }
+  Result<std::vector<KnownGpu>> known_gpus() override {
+    return store::read_value<std::vector<KnownGpu>>(telemetry_readers_, store::read_known_gpus);
   }
 
   Result<std::vector<GpuSample>> latest_samples() override {

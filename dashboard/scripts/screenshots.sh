@@ -1,7 +1,7 @@
 #!/bin/bash
 # All pictures of docs/screenshots, both themes: dashboard/scripts/screenshots.sh [BIN_DIR]
 # 64 simulated GPUs behind the real programs, with jobs that run, wait and fail, and one GPU that overheats; then an
-# invented fleet of 10,240 GPUs. AETHER_URL and AETHER_TOKEN name a running server instead of the first.
+# invented fleet of 10,240 GPUs, and one of 64 with faults. AETHER_URL and AETHER_TOKEN name a running server instead of the first.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/../.." && pwd)
 bin=${1:-$root/build/release/bin}
@@ -44,7 +44,18 @@ log=$(mktemp /tmp/aether-fleet-XXXXXX)
 coproc FLEET { exec "$bin/../tests/dashboard_fleet" 10240 "$root/dashboard/out" >"$log" 2>&1; }
 for _ in $(seq 100); do grep -q address "$log" && break; sleep 0.1; done
 large=$(sed -n 's/.*"address":"\([^"]*\)".*/\1/p' "$log")
-THEMES=dark WAIT=9000 shoot "$large" aeth_dashboard_test "$out" overview-10240=/ gpus-10240=/gpus
+WAIT=4000 shoot "$large" aeth_dashboard_test "$out" overview-10240=/ gpus-10240=/gpus timeline-10240=/timeline
 kill "$FLEET_PID"
 rm -f "$log"
+
+# What one calm node does not show, on an invented fleet of 8 nodes with 8 GPUs each: lost, throttling, slow and idle ones.
+coproc SMALL { exec "$bin/../tests/dashboard_fleet" 64 "$root/dashboard/out" >"$log" 2>&1; }
+for _ in $(seq 100); do grep -q address "$log" && break; sleep 0.1; done
+sleep 60
+small=$(sed -n 's/.*"address":"\([^"]*\)".*/\1/p' "$log")
+WAIT=4000 shoot "$small" aeth_dashboard_test "$out" overview-faults=/ anomalies-faults=/anomalies
+kill "$SMALL_PID"
+rm -f "$log"
+# A palette of 128 colours tells these pages apart, at a third of the size. Debian's pngquant makes it, where it is installed.
+if command -v pngquant >/dev/null; then pngquant --force --ext .png --skip-if-larger 128 "$out"/*.png || true; fi
 du -sh "$out"

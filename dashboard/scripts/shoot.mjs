@@ -29,6 +29,8 @@ for (const theme of (process.env.THEMES ?? 'dark,light').split(',')) {
     page.on('console', (m) => { if (m.type() === 'error' || m.type() === 'warning') console.log(`${path} console: ${m.text()}`); });
     page.on('pageerror', (e) => console.log(`${path} error: ${e.message}`));
     await page.goto(`${url}${path.replace(/\{(\w+)\}/g, (_, key) => encodeURIComponent(names[key] ?? ''))}#token=${token}`);
+    // Everything has come once no place holder is left; then some ticks more.
+    await page.waitForFunction(() => document.querySelector('.live.live') && !document.querySelector('.sk'), null, { timeout: 60_000 }).catch(() => console.log(`${path} still loads after a minute`));
     await page.waitForTimeout(Number(process.env.WAIT ?? 3500));
     if (name === 'submit') {
       await page.fill('input[name="command"]', 'python train.py --epochs 3').catch(() => {});

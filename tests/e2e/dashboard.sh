@@ -3,6 +3,8 @@
 #   dashboard.sh BIN_DIR            pictures go to $AETHER_SHOTS when that is set; $AETHER_E2E_GPUS: how many (64)
 #   dashboard.sh BIN_DIR scale N    an invented fleet of N GPUs (1000, 10000) behind the real API and stream:
 #                                   budgets, printed; $AETHER_SECONDS: how long (180)
+#   dashboard.sh BIN_DIR pages N    the same fleet: each page's main task by keyboard alone and by mouse alone, axe
+#   dashboard.sh BIN_DIR senses N   forced colours, contrast, motion, widths from 320 to 2560 px, colour vision
 # Exit 77 (skipped) when chromium or the built dashboard is missing; a failure where CI is set.
 set -euo pipefail
 gpus=${AETHER_E2E_GPUS:-64}
@@ -19,7 +21,7 @@ command -v node >/dev/null || missing "node is not installed"
 [ -f "$root/dashboard/out/assets.json" ] || missing "the dashboard is not built (npm run build in dashboard/)"
 [ -d "$root/dashboard/node_modules/playwright-core" ] || missing "the dashboard's test packages are not installed (npm ci in dashboard/)"
 
-if [ "${2:-}" = scale ]; then
+case "${2:-}" in scale|pages|senses)
   fleet=$(cd "$bin/../tests" && pwd)/dashboard_fleet
   [ -x "$fleet" ] || missing "dashboard_fleet is not built"
   log=$(mktemp /tmp/aether-fleet-XXXXXX)
@@ -28,9 +30,10 @@ if [ "${2:-}" = scale ]; then
   trap 'kill "$FLEET_PID" 2>/dev/null || true; rm -f "$log"' EXIT
   for _ in $(seq 100); do grep -q address "$log" && break; sleep 0.1; done
   AETHER_URL=$(sed -n 's/.*"address":"\([^"]*\)".*/\1/p' "$log") AETHER_TOKEN=$(sed -n 's/.*"token":"\([^"]*\)".*/\1/p' "$log") \
-    node "$root/dashboard/test/e2e/scale.mjs"
+    node "$root/dashboard/test/e2e/$2.mjs"
   exit
-fi
+  ;;
+esac
 
 state=${AETHER_E2E_STATE:-}
 first=no

@@ -24,7 +24,7 @@ const press = async (...keys) => { for (const k of keys) await page.keyboard.pre
 const focused = (selector) => page.evaluate((s) => document.activeElement?.matches(s) ?? false, selector);
 /** Presses Tab until the focus is on `selector`. */
 async function tabTo(selector, most = 90) {
-  await page.waitForSelector(selector, { timeout: 15_000 });
+  await page.waitForSelector(selector, { timeout: 40_000 });
   for (let i = 0; i < most; i++) {
     if (await focused(selector)) return;
     await press('Tab');
@@ -187,6 +187,8 @@ const tasks = {
       await page.getByRole('button', { name: 'Earlier' }).click();
       await until('timeline, mouse: a button goes back in time', async () => param('to') !== null);
       await page.getByRole('button', { name: 'Now', exact: true }).click();
+      await page.waitForSelector('.gantt-box canvas');
+      await page.waitForTimeout(500);
       const drawn = await page.evaluate(() => { const c = document.querySelector('.gantt-box canvas'); return c.height <= 2200 && c.height > 100; });
       check(`${total}: timeline, mouse: the canvas is as high as what is in sight`, drawn);
       const link = page.locator('.table-box.tall tbody a').first();

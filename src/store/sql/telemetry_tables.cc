@@ -32,13 +32,24 @@ Result<void> add_raw(SqlConnection& connection, Dialect dialect, std::int64_t gp
   for (const std::string& metric : metrics) columns += ", " + metric;
   auto found = connection.run(raw_range_sql(dialect, columns), {gpu_id, part.from, part.to});
   if (!found) return fail(found.error());
-  for (const SqlRow& row : found->rows) {
-    const Time time = from_unix_us(row.integer(0));
-    for (std::size_t i = 0; i < metrics.size(); ++i)
-      if (const auto value = row.optional_real(1 + i)) sink.add(time, i, {*value, *value, *value, 1});
-  }
-  return dialect == Dialect::kSqlite ? add_blocks(connection, gpu_id, part.from, part.to, metrics, builder)
-                                     : Result<void>();
+  auto row = found->rows.begin();
+  const auto add_rows_before = [&](std::optional<Time> limit) {
+    for (; row != found->rows.end(); ++row) {
+      const Time time = from_unix_us(row->integer(0));
+      if (limit && time >= *limit) return;
+      for (std::size_t i = 0; i < metrics.size(); ++i)
+        if (const auto value = row->optional_real(1 + i)) sink.add(time, i, {*value, *value, *value, 1});
+    }
+  };
+  if (dialect == Dialect::kSqlite)
+    AETHER_TRY(read_blocks(connection, gpu_id, part.from, part.to, metrics,
+                           [&](Time time, std::span<const std::optional<double>> sample) {
+                             add_rows_before(time);  // what came late into a closed hour lies beside its block
+                             for (std::size_t i = 0; i < sample.size(); ++i)
+                               if (sample[i]) sink.add(time, i, {*sample[i], *sample[i], *sample[i], 1});
+                           }));
+  add_rows_before(std::nullopt);
+  return {};
 }
 
 Result<void> add_rollup(SqlConnection& connection, const char* table, std::int64_t gpu_id, Part part,

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <memory>
+
 #include "agent/health_file.h"
 
 namespace aether {
@@ -183,7 +185,8 @@ TEST_F(HealthWatchTest, TheNextAgentReleasesAGpuThatWasResetAndIsClean) {
   const auto open = watch_.open_faults();
   ASSERT_EQ(open.size(), 1u);
   EXPECT_EQ(open[0], (HealthWatch::OpenFault{kGpu, "xid", false, 1100}));
-  watch_ = HealthWatch();
+  std::destroy_at(&watch_);  // the agent ends, another one begins
+  std::construct_at(&watch_);
   watch_.restore(open, clock_.mono());
   EXPECT_TRUE(watch_.take(clock_.mono()).faults.empty()) << "told by the one before";
   EXPECT_TRUE(read(minutes(20)).recovered.empty()) << "not reset yet";

@@ -12,6 +12,7 @@
 #include <nlohmann/json.hpp>
 
 #include "apps/admin.h"
+#include "apps/node_wiring.h"
 #include "apps/wiring.h"
 #include "base/clock.h"
 #include "base/log.h"

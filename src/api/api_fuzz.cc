@@ -4,6 +4,7 @@
 
 #include "api/api.h"
 #include "api/fake_control.h"
+#include "api/fake_store.h"
 #include "http/fuzz_server.h"
 
 namespace {
@@ -12,11 +13,12 @@ using namespace aether;
 
 struct Served {
   api::FakeControl control;
+  api::FakeStore store;
   ManualClock clock{Time(std::chrono::hours(24 * 365 * 56))};
   Api api;
   std::unique_ptr<http::Server> server = http::make_fuzz_server();
 
-  Served() : api(control, nullptr, clock, options()) {
+  Served() : api(control, &store, clock, options()) {
     api.register_on(*server, true);
     api.start();
     server->start();

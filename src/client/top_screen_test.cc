@@ -118,6 +118,7 @@ TEST_F(TopScreenTest, TheMarkMovesScrollsAndStaysInside) {
 }
 
 TEST_F(TopScreenTest, EnterOpensTheLogOfTheMarkedJobOrOfTheOneOnTheMarkedGpu) {
+  EXPECT_THAT(marked(), HasSubstr("train"));
   type("\r");
   ASSERT_TRUE(screen_.log());
   EXPECT_EQ(*screen_.log(), (TopScreen::LogWanted{"J1", "stdout"}));

@@ -11,7 +11,7 @@ namespace {
 
 std::string raw_range_sql(Dialect dialect, const std::string& columns) {
   if (dialect == Dialect::kPostgres)
-    return fmt::format("SELECT time_us{} FROM samples WHERE gpu_id = $1 AND time_us >= $2 AND time_us < $3",
+    return fmt::format("SELECT time_us{} FROM samples WHERE gpu_id = $1 AND time_us >= $2 AND time_us < $3 ORDER BY time_us",
                        columns);
   return fmt::format(
       "WITH RECURSIVE buckets(n) AS (VALUES ($2 / {1}) UNION ALL SELECT n + 1 FROM buckets WHERE n < ($3 - "
@@ -60,7 +60,7 @@ Result<void> add_rollup(SqlConnection& connection, const char* table, std::int64
   for (const std::string& metric : metrics)
     columns += fmt::format(", {0}_mean, {0}_min, {0}_max, {0}_count", metric);
   auto found = connection.run(fmt::format("SELECT time_us, sample_count{} FROM {} "
-                                          "WHERE gpu_id = $1 AND time_us >= $2 AND time_us < $3",
+                                          "WHERE gpu_id = $1 AND time_us >= $2 AND time_us < $3 ORDER BY time_us",
                                           columns, table),
                               {gpu_id, part.from, part.to});
   if (!found) return fail(found.error());
@@ -178,8 +178,9 @@ Result<void> add_stored(SqlConnection& connection, Dialect dialect, const Teleme
                         const std::vector<std::string>& metrics, ReadingSink& sink) {
   if (source.from_us >= source.to_us) return {};
   const bool hours = source.level == Level::kHour;
+  // What lies before raw_from is no longer kept, even where a partition of it is still there.
   if (source.level == Level::kRaw)
-    return add_raw(connection, dialect, source.gpu_id, {source.from_us, source.to_us}, metrics, sink);
+    return add_raw(connection, dialect, source.gpu_id, {std::max(source.from_us, state.raw_from), source.to_us}, metrics, sink);
   const std::int64_t unit = hours ? kHourUs : kMinuteUs;
   const std::int64_t first = (source.from_us + unit - 1) / unit * unit;
   const std::int64_t last = std::min(source.to_us / unit * unit, hours ? state.rolled_1h : state.rolled_1m);

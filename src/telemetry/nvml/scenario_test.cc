@@ -21,7 +21,9 @@ class NvmlScenario : public testing::Test {
   }
   Result<GpuSample> read(std::size_t gpu) { return driver_->read(gpus_[gpu].gpu_uuid); }
 
-  const std::string path_ = testing::TempDir() + "/aether-nvml-scenario-" + std::to_string(getpid()) + ".toml";
+  // The library begins anew when the name of the scenario is another one.
+  inline static int plays_ = 0;
+  const std::string path_ = testing::TempDir() + "/aether-nvml-scenario-" + std::to_string(getpid()) + "-" + std::to_string(++plays_) + ".toml";
   FakeControl control_;
   SystemClock clock_;
   std::unique_ptr<NvmlDriver> driver_;

@@ -197,7 +197,7 @@ TEST_F(SupervisedNvml, GpuThatHangsAtTheStartIsLeftOut) {
 }
 
 TEST_F(SupervisedNvml, WithoutALibrarySaysWhatWasTried) {
-  options.command.arguments[2] = "/nonexistent/libnvidia-ml.so.1";
+  options.command.arguments[1] = "/nonexistent/libnvidia-ml.so.1";
   const auto opened = SupervisedNvmlDriver::open(options, clock);
   ASSERT_FALSE(opened);
   EXPECT_EQ(opened.error().code, ErrorCode::kUnavailable);

@@ -1,6 +1,6 @@
 // Labelled runs: precision, recall and time to detect of the detector, of fixed thresholds and of an isolation forest.
 //   bench_anomaly [--unused] [--seeds N] [--healthy N] [--kind NAME] [--wrong] [--missed] [--no-forest]
-// Development seeds count from 1, the unused ones from 1001; --unused judges those, and the forest is trained and tuned on
+// Development seeds count from 1, the unused ones from 2001; --unused judges those, and the forest is trained and tuned on
 // healthy development runs either way. --wrong prints every wrong alarm of the detector, --missed what it did not see.
 #include <algorithm>
 #include <atomic>
@@ -143,7 +143,7 @@ Row judge_kind(const Options& options, const std::string& kind, const Trained& t
   Row row;
   std::mutex mutex;
   in_parallel(options.seeds, [&](int i) {
-    const RunPlan plan{kind, static_cast<std::uint64_t>((options.unused ? 1001 : 1) + i)};
+    const RunPlan plan{kind, static_cast<std::uint64_t>((options.unused ? 2001 : 1) + i)};
     DetectorWatcher detector;
     ThresholdWatcher thresholds;
     ForestWatcher forest(trained.forests, trained.threshold);
@@ -168,7 +168,7 @@ std::array<int, 4> judge_healthy(const Options& options, const Trained& trained)
   std::array<int, 4> alarms{};
   std::mutex mutex;
   in_parallel(options.healthy, [&](int i) {
-    const RunPlan plan = healthy_plan(static_cast<std::uint64_t>((options.unused ? 1001 : 1) + i));
+    const RunPlan plan = healthy_plan(static_cast<std::uint64_t>((options.unused ? 2001 : 1) + i));
     DetectorWatcher detector;
     ThresholdWatcher thresholds;
     ForestWatcher forest(trained.forests, trained.threshold);

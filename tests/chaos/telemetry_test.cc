@@ -4,6 +4,7 @@
 #include <libpq-fe.h>
 #include <signal.h>
 
+#include <cstdlib>
 #include <filesystem>
 #include <iostream>
 #include <random>
@@ -59,6 +60,7 @@ class TelemetryChaosTest : public testing::Test {
     options.parts["agent"] = agent;
     std::string why;
     system_ = e2e::System::start(e2e::Mode::kCluster, kGpus, why, options);
+    if (!system_ && std::getenv("CI") != nullptr) FAIL() << why;
     if (!system_) GTEST_SKIP() << why;
   }
   void TearDown() override {

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <functional>
@@ -52,7 +53,9 @@ std::string free_address() {
 class PrometheusTest : public testing::Test {
  protected:
   void SetUp() override {
-    if (access(kPrometheus, X_OK) != 0) GTEST_SKIP() << kPrometheus << " is not installed (package prometheus)";
+    const bool installed = access(kPrometheus, X_OK) == 0;
+    if (!installed && std::getenv("CI") != nullptr) FAIL() << kPrometheus << " is not installed (package prometheus)";
+    if (!installed) GTEST_SKIP() << kPrometheus << " is not installed (package prometheus)";
     char pattern[] = "/tmp/aether-e2e-prometheus-XXXXXX";
     folder_ = mkdtemp(pattern);
     for (int node = 0; node < kNodes; ++node) start_agent(node);
